@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "weir",
+    products: [.executable(name: "weir", targets: ["weir"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .systemLibrary(name: "CLinux"),
+        .target(name: "Wire", swiftSettings: settings),
+        .target(name: "Rules", dependencies: ["Wire", "CPCRE2"], swiftSettings: settings),
+        .target(
+            name: "Configuration", dependencies: ["Wire", "Rules", "CYAML"], swiftSettings: settings),
+        .target(
+            name: "Proxy", dependencies: ["Wire", "Rules", "Configuration", "CNghttp2", "CLinux"],
+            swiftSettings: settings),
+        .target(
+            name: "Control",
+            dependencies: [
+                "Wire", "Rules", "Configuration", "Proxy", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        .target(name: "Peers", dependencies: ["Wire", "CNghttp2"], swiftSettings: settings),
+        .executableTarget(
+            name: "weir",
+            dependencies: [
+                "Wire", "Rules", "Configuration", "Proxy", "Control", "Peers",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
+        .testTarget(name: "RulesTests", dependencies: ["Rules", "Wire"], swiftSettings: settings),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Rules", "Wire"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "Configuration", "Rules", "Wire"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Proxy", "Peers", "Configuration", "Rules", "Wire"],
+            swiftSettings: settings),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+    ])

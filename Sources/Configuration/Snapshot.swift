@@ -1,0 +1,77 @@
+public import Rules
+public import Wire
+
+/// One compiled configuration: immutable, whole, shared by every worker.
+public final class Snapshot: Sendable {
+    /// A digest of everything that was read, 16 hexadecimal digits: the same text, the same revision.
+    public let revision: String
+    public let listeners: [ListenerTerms]
+    public let upstreams: [UpstreamTerms]
+    /// In the order of the configuration; a `RouteTable` gives positions in this list.
+    public let routes: [Route]
+    public let access: AccessTerms
+
+    public init(
+        revision: String, listeners: [ListenerTerms], upstreams: [UpstreamTerms],
+        routes: [Route], access: AccessTerms
+    ) {
+        self.revision = revision
+        self.listeners = listeners
+        self.upstreams = upstreams
+        self.routes = routes
+        self.access = access
+    }
+}
+
+/// An address that accepts connections, and what it allows them.
+public final class ListenerTerms: Sendable {
+    public let name: String
+    public let address: SocketAddress
+    /// The routes of this listener only.
+    public let routes: RouteTable
+    public let limits: DownstreamLimits
+    public let timeouts: DownstreamTimeouts
+    /// `paths: relaxed`: gRPC requests may use paths outside gRPC's own grammar.
+    public let allowsRelaxedPaths: Bool
+
+    public init(
+        name: String, address: SocketAddress, routes: RouteTable, limits: DownstreamLimits,
+        timeouts: DownstreamTimeouts, allowsRelaxedPaths: Bool
+    ) {
+        self.name = name
+        self.address = address
+        self.routes = routes
+        self.limits = limits
+        self.timeouts = timeouts
+        self.allowsRelaxedPaths = allowsRelaxedPaths
+    }
+}
+
+/// A named service and its addresses.
+public final class UpstreamTerms: Sendable {
+    public let name: String
+    public let endpoints: [SocketAddress]
+    public let limits: UpstreamLimits
+    public let timeouts: UpstreamTimeouts
+    /// True where every route to it speaks gRPC: anything else is 415.
+    public let isGRPCOnly: Bool
+
+    public init(
+        name: String, endpoints: [SocketAddress], limits: UpstreamLimits,
+        timeouts: UpstreamTimeouts, isGRPCOnly: Bool
+    ) {
+        self.name = name
+        self.endpoints = endpoints
+        self.limits = limits
+        self.timeouts = timeouts
+        self.isGRPCOnly = isGRPCOnly
+    }
+}
+
+/// Who may call what. Until rules are supported it is the default alone.
+public struct AccessTerms: Sendable, Equatable {
+    public enum Default: String, Sendable { case allow, deny }
+    public let byDefault: Default
+
+    public init(byDefault: Default) { self.byDefault = byDefault }
+}

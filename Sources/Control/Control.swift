@@ -1,0 +1,3 @@
+internal import Wire
+public import Proxy
+

@@ -1,0 +1,161 @@
+/// Where a request goes and how. Immutable; made by Configuration, found through a `RouteTable`.
+public final class Route: Sendable {
+    public let name: String
+    /// Its position in the configuration's list of routes.
+    public let index: Int
+    public let action: Action
+    /// The whole exchange, in nanoseconds; 0 is none. The shorter of this and grpc-timeout holds.
+    public let timeout: Int64
+    /// A stream on which nothing passed either way for so long is ended; 0 is never.
+    public let idleTimeout: Int64
+    public let rewrite: Rewrite?
+    public let requestHeaders: HeaderEdits?
+    public let responseHeaders: HeaderEdits?
+    /// True where a match names gRPC methods: anything but `application/grpc` is 415.
+    public let isGRPCOnly: Bool
+
+    public enum Action: Sendable {
+        case forward(WeightedBackends)
+        case respond(DirectResponse)
+        case redirect(Redirect)
+    }
+
+    public struct Terms: Sendable {
+        public var timeout: Int64 = 0
+        public var idleTimeout: Int64 = 0
+        public var rewrite: Rewrite?
+        public var requestHeaders: HeaderEdits?
+        public var responseHeaders: HeaderEdits?
+        public var isGRPCOnly = false
+        public init() {}
+    }
+
+    public init(name: String, index: Int, action: Action, terms: Terms) {
+        self.name = name
+        self.index = index
+        self.action = action
+        timeout = terms.timeout
+        idleTimeout = terms.idleTimeout
+        rewrite = terms.rewrite
+        requestHeaders = terms.requestHeaders
+        responseHeaders = terms.responseHeaders
+        isGRPCOnly = terms.isGRPCOnly
+    }
+}
+
+/// Backends by weight; one draw of a random number picks one.
+public struct WeightedBackends: Sendable {
+    public struct Backend: Sendable {
+        /// Position in the snapshot's list of upstreams.
+        public let upstream: Int
+        public let weight: UInt32
+
+        public init(upstream: Int, weight: UInt32) {
+            self.upstream = upstream
+            self.weight = weight
+        }
+    }
+
+    public let backends: [Backend]
+    public let totalWeight: UInt32
+
+    /// At least one backend with a weight above 0; Configuration has checked that.
+    public init(_ backends: [Backend]) {
+        self.backends = backends
+        totalWeight = backends.reduce(0) { $0 + $1.weight }
+    }
+
+    /// The upstream that `draw`, any random number, falls on.
+    public func pick(_ draw: UInt64) -> Int {
+        if backends.count == 1 { return backends[0].upstream }
+        var left = UInt32(truncatingIfNeeded: draw % UInt64(max(totalWeight, 1)))
+        for backend in backends {
+            if left < backend.weight { return backend.upstream }
+            left -= backend.weight
+        }
+        return backends[backends.count - 1].upstream
+    }
+}
+
+/// Applied last, after every decision, and logged.
+public struct Rewrite: Sendable {
+    /// Replaces the matched prefix of the path, as ASCII bytes.
+    public let path: PathRewrite?
+    /// Replaces `:authority`, as ASCII bytes.
+    public let hostname: [UInt8]?
+
+    public enum PathRewrite: Sendable {
+        /// `count` bytes at the front of the path are replaced.
+        case prefix(count: Int, with: [UInt8])
+        case full([UInt8])
+    }
+
+    public init(path: PathRewrite?, hostname: [UInt8]?) {
+        self.path = path
+        self.hostname = hostname
+    }
+}
+
+/// Fields to remove, then set (replace all of that name), then add. Names in lower case.
+public struct HeaderEdits: Sendable {
+    public struct Field: Sendable, Equatable {
+        public let name: [UInt8]
+        public let value: [UInt8]
+
+        public init(name: [UInt8], value: [UInt8]) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public let remove: [[UInt8]]
+    public let set: [Field]
+    public let add: [Field]
+
+    public init(remove: [[UInt8]], set: [Field], add: [Field]) {
+        self.remove = remove
+        self.set = set
+        self.add = add
+    }
+}
+
+/// An answer that Weir gives by itself: HTTP callers see `status` and `body`, gRPC callers
+/// `grpcStatus` with `message` as Trailers-Only.
+public struct DirectResponse: Sendable {
+    public let status: UInt16
+    public let contentType: [UInt8]
+    public let body: [UInt8]
+    public let grpcStatus: UInt8
+    public let message: String
+
+    public init(
+        status: UInt16, contentType: [UInt8], body: [UInt8], grpcStatus: UInt8, message: String
+    ) {
+        self.status = status
+        self.contentType = contentType
+        self.body = body
+        self.grpcStatus = grpcStatus
+        self.message = message
+    }
+}
+
+/// A redirect of plain HTTP requests (RFC 9110, 15.4). What is nil stays as in the request.
+public struct Redirect: Sendable {
+    /// 301, 302, 303, 307 or 308.
+    public let status: UInt16
+    public let scheme: [UInt8]?
+    public let hostname: [UInt8]?
+    public let port: UInt16?
+    public let path: Rewrite.PathRewrite?
+
+    public init(
+        status: UInt16, scheme: [UInt8]?, hostname: [UInt8]?, port: UInt16?,
+        path: Rewrite.PathRewrite?
+    ) {
+        self.status = status
+        self.scheme = scheme
+        self.hostname = hostname
+        self.port = port
+        self.path = path
+    }
+}
