@@ -1,0 +1,130 @@
+/// Body bytes on their way from one side to the other, in pooled segments. Bounded by the window
+/// granted to the sender: its stream is credited only for what left this queue.
+@safe
+struct BodyQueue: ~Copyable {
+    private var first: UnsafeMutableRawPointer?
+    private var last: UnsafeMutableRawPointer?
+    private var readOffset = 0
+    private var writeOffset = 0
+    private(set) var count = 0
+
+    mutating func append(_ bytes: RawSpan, from pool: SegmentPool) {
+        unsafe bytes.withUnsafeBytes { source in
+            guard let start = unsafe source.baseAddress else { return }
+            var taken = 0
+            while taken < source.count {
+                let place = unsafe placeToWrite(from: pool)
+                let room = SegmentPool.segmentBytes &- writeOffset
+                let portion = min(source.count &- taken, room)
+                unsafe place.copyMemory(from: start + taken, byteCount: portion)
+                writeOffset &+= portion
+                taken &+= portion
+            }
+        }
+        count &+= bytes.byteCount
+    }
+
+    /// Moves the first `byteCount` bytes to the output.
+    mutating func move(_ byteCount: Int, to output: OutputBuffer, returning pool: SegmentPool) {
+        precondition(byteCount <= count, "more than the queue holds")
+        var left = byteCount
+        while left > 0, let segment = unsafe first {
+            let end = unsafe segment == last ? writeOffset : SegmentPool.segmentBytes
+            let portion = min(left, end &- readOffset)
+            unsafe output.append(segment + readOffset, portion)
+            readOffset &+= portion
+            left &-= portion
+            if readOffset == end { unsafe dropFirst(to: pool) }
+        }
+        count &-= byteCount
+    }
+
+    mutating func removeAll(returning pool: SegmentPool) {
+        while unsafe first != nil { unsafe dropFirst(to: pool) }
+        count = 0
+    }
+
+    @inline(always)
+    private mutating func placeToWrite(from pool: SegmentPool) -> UnsafeMutableRawPointer {
+        if let last = unsafe last, writeOffset < SegmentPool.segmentBytes {
+            return unsafe last + writeOffset
+        }
+        let segment = unsafe pool.take()
+        if let last = unsafe last {
+            unsafe SegmentPool.link(last, to: segment)
+        } else {
+            unsafe first = segment
+            readOffset = 0
+        }
+        unsafe last = segment
+        writeOffset = 0
+        return unsafe segment
+    }
+
+    @inline(always)
+    private mutating func dropFirst(to pool: SegmentPool) {
+        guard let segment = unsafe first else { return }
+        if unsafe segment == last {
+            unsafe first = nil
+            unsafe last = nil
+        } else {
+            unsafe first = SegmentPool.next(after: segment)
+        }
+        readOffset = 0
+        unsafe pool.give(segment)
+    }
+}
+
+/// Segments of body, kept for reuse up to a limit. A segment's link sits before its bytes.
+@safe
+final class SegmentPool {
+    static let segmentBytes = 4096 - linkBytes
+    private static let keptMax = 1024
+    private static let linkBytes = 16
+    private var free: UnsafeMutableRawPointer?
+    private var kept = 0
+    /// Segments handed out, for the census.
+    private(set) var used = 0
+
+    @inline(always)
+    func take() -> UnsafeMutableRawPointer {
+        used &+= 1
+        guard let segment = unsafe free else {
+            let start = unsafe UnsafeMutableRawPointer.allocate(
+                byteCount: Self.segmentBytes + Self.linkBytes, alignment: 16)
+            return unsafe start + Self.linkBytes
+        }
+        unsafe free = Self.next(after: segment)
+        kept &-= 1
+        return unsafe segment
+    }
+
+    @inline(always)
+    func give(_ segment: UnsafeMutableRawPointer) {
+        used &-= 1
+        guard kept < Self.keptMax else {
+            unsafe (segment - Self.linkBytes).deallocate()
+            return
+        }
+        unsafe Self.link(segment, to: free)
+        unsafe free = segment
+        kept &+= 1
+    }
+
+    deinit {
+        while let segment = unsafe free {
+            unsafe free = Self.next(after: segment)
+            unsafe (segment - Self.linkBytes).deallocate()
+        }
+    }
+
+    @inline(always)
+    static func link(_ segment: UnsafeMutableRawPointer, to next: UnsafeMutableRawPointer?) {
+        unsafe (segment - linkBytes).storeBytes(of: next, as: UnsafeMutableRawPointer?.self)
+    }
+
+    @inline(always)
+    static func next(after segment: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+        unsafe (segment - linkBytes).load(as: UnsafeMutableRawPointer?.self)
+    }
+}

@@ -1,0 +1,88 @@
+/// Where a flush gathers what one connection has to say, to write it at once. One per worker.
+@safe
+final class OutputBuffer {
+    private let start: UnsafeMutableRawPointer
+    let capacity: Int
+    private(set) var count = 0
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        unsafe start = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    deinit { unsafe start.deallocate() }
+
+    var room: Int { capacity &- count }
+
+    @inline(always)
+    func append(_ bytes: UnsafeRawPointer, _ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= room, "append beyond the output buffer")
+        unsafe (start + count).copyMemory(from: bytes, byteCount: byteCount)
+        count &+= byteCount
+    }
+
+    func removeAll() { count = 0 }
+
+    func send(to descriptor: Int32, _ system: System) -> System.Sent {
+        unsafe system.send(descriptor, .init(start: start, count: count))
+    }
+
+    /// What a full socket left over, after its first `sent` bytes.
+    func rest(after sent: Int) -> UnsentBytes {
+        precondition(sent >= 0 && sent <= count, "more was sent than there was")
+        return unsafe UnsentBytes(start + sent, count - sent)
+    }
+}
+
+/// Encoded bytes that wait for a socket to take them.
+@safe
+struct UnsentBytes: ~Copyable {
+    private let start: UnsafeMutableRawPointer
+    private let byteCount: Int
+    private var offset = 0
+
+    var count: Int { byteCount - offset }
+
+    @unsafe
+    fileprivate init(_ bytes: UnsafeRawPointer, _ byteCount: Int) {
+        unsafe start = .allocate(byteCount: max(byteCount, 1), alignment: 16)
+        unsafe start.copyMemory(from: bytes, byteCount: byteCount)
+        self.byteCount = byteCount
+    }
+
+    deinit { unsafe start.deallocate() }
+
+    /// Sends on; nil where the socket failed, otherwise how many bytes it took.
+    mutating func send(to descriptor: Int32, _ system: System) -> Int? {
+        switch unsafe system.send(descriptor, .init(start: start + offset, count: count)) {
+        case .failed: return nil
+        case .bytes(let sent):
+            offset += min(sent, count)
+            return sent
+        }
+    }
+}
+
+/// Where reads land; one per worker.
+@safe
+final class ReadBuffer {
+    private let start: UnsafeMutableRawPointer
+    let capacity: Int
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        unsafe start = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    deinit { unsafe start.deallocate() }
+
+    func receive(from descriptor: Int32, _ system: System) -> System.Received {
+        unsafe system.receive(descriptor, into: .init(start: start, count: capacity))
+    }
+
+    @unsafe
+    func bytes(_ count: Int) -> UnsafeRawBufferPointer {
+        precondition(count >= 0 && count <= capacity, "more than was read")
+        return unsafe .init(start: start, count: count)
+    }
+}

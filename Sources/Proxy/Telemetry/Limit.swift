@@ -1,0 +1,52 @@
+/// Every limit and timer that can end a request or a connection: the name it has in the
+/// configuration, in the log and in its counter.
+public enum Limit: Int, CaseIterable, Sendable {
+    case connections
+    case headerList, headerFields, path, trailers, trailerFields
+    case pings, settings, emptyData, quietFrames, earlyResets, resets, continuations
+    case controlFramesQueued, unreadOutput
+    case preface, settingsAck, headerBlock, bodyIdle, stalledWriter, idle, connectionAge, drain
+    case routeIdle
+    case upstreamConnections, upstreamRequests, upstreamPending, upstreamConnect
+    case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
+    case upstreamInterimResponses, upstreamIdle
+
+    public var name: String {
+        switch self {
+        case .connections: "connections"
+        case .headerList: "header_list"
+        case .headerFields: "header_fields"
+        case .path: "path"
+        case .trailers: "trailers"
+        case .trailerFields: "trailer_fields"
+        case .pings: "pings"
+        case .settings: "settings"
+        case .emptyData: "empty_data"
+        case .quietFrames: "frames_without_request"
+        case .earlyResets: "early_resets"
+        case .resets: "resets"
+        case .continuations: "continuations"
+        case .controlFramesQueued: "control_frames_queued"
+        case .unreadOutput: "unread_output"
+        case .preface: "preface"
+        case .settingsAck: "settings_ack"
+        case .headerBlock: "header_block"
+        case .bodyIdle: "body_idle"
+        case .stalledWriter: "stalled_writer"
+        case .idle: "idle"
+        case .connectionAge: "connection_age"
+        case .drain: "drain"
+        case .routeIdle: "idle_timeout"
+        case .upstreamConnections: "upstream.connections"
+        case .upstreamRequests: "upstream.requests"
+        case .upstreamPending: "upstream.pending"
+        case .upstreamConnect: "upstream.connect"
+        case .upstreamSettings: "upstream.settings"
+        case .upstreamKeepalive: "upstream.keepalive_ack"
+        case .upstreamHeaderList: "upstream.header_list"
+        case .upstreamTrailers: "upstream.trailers"
+        case .upstreamInterimResponses: "upstream.interim_responses"
+        case .upstreamIdle: "upstream.idle"
+        }
+    }
+}
