@@ -3,10 +3,10 @@ public enum Authority {
     /// Where the host is in `value`, without the port and without one trailing dot, an IPv6 address
     /// with its brackets; nil if `value` is not an authority.
     ///
-    /// A host name is at most 255 letters, digits and `- . _ ~` with no empty label, which is stricter
-    /// than RFC 3986, 3.2.2: percent-encoding and `! $ & ' ( ) * + , ; =` name no host but confuse
-    /// those who compare. Userinfo and zone identifiers are not allowed. A port is one to five digits
-    /// and at most 65535.
+    /// A host name is at most 255 letters, digits and `- . _ ~` with no empty label, which is
+    /// stricter than RFC 3986, 3.2.2: percent-encoding and `! $ & ' ( ) * + , ; =` name no host but
+    /// confuse those who compare. Userinfo and zone identifiers are not allowed. A port is one to
+    /// five digits and at most 65535.
     public static func check(_ value: Span<UInt8>) -> Range<Int>? {
         guard !value.isEmpty else { return nil }
         if value[0] == UInt8(ascii: "[") { return checkIPv6(value) }
@@ -29,8 +29,8 @@ public enum Authority {
         return 0..<end
     }
 
-    /// Whether two valid authorities are the same text, letters' case aside. A port given in only one
-    /// of them makes them differ: nothing here knows the scheme's default.
+    /// Whether two valid authorities are the same text, letters' case aside. A port given in only
+    /// one of them makes them differ: nothing here knows the scheme's default.
     public static func isSame(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
         guard a.count == b.count else { return false }
         for index in a.indices where a[index] != b[index] {

@@ -13,8 +13,8 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
     // gRPC's own.
     case grpcTimeout, grpcStatus, grpcMessage, grpcEncoding, grpcStatusDetails
     case grpcRetryPushback, grpcPreviousAttempts
-    // Assertions about who sent the request and what it was. `weirAssertion` is any name that begins
-    // with `x-weir-`, `tokenAssertion` any that begins with `x-jwt-`.
+    // Assertions about who sent the request and what it was. `weirAssertion` is any name that
+    // begins with `x-weir-`, `tokenAssertion` any that begins with `x-jwt-`.
     case forwarded, xForwardedFor, xForwardedProto, xForwardedHost, xForwardedPort
     case xForwardedClientCert, xRealIP, xOriginalURL, xRewriteURL, xHTTPMethodOverride
     case weirAssertion, tokenAssertion
@@ -35,8 +35,8 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// True for fields that end here in either direction (RFC 9110, 7.6.1). `te: trailers` is written
-    /// anew for every gRPC request.
+    /// True for fields that end here in either direction (RFC 9110, 7.6.1). `te: trailers` is
+    /// written anew for every gRPC request.
     public var isHopByHop: Bool {
         switch self {
         case .te, .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
@@ -46,8 +46,8 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// True for fields whose mere presence makes a message malformed (RFC 9113, 8.2.2); `te` does so
-    /// unless its value is `trailers`.
+    /// True for fields whose mere presence makes a message malformed (RFC 9113, 8.2.2); `te` does
+    /// so unless its value is `trailers`.
     public var isForbidden: Bool {
         switch self {
         case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade: true
@@ -112,8 +112,8 @@ extension HeaderToken {
 }
 
 /// Names by length, as numbers that read as their ASCII: up to eight bytes whole; longer ones as
-/// their first eight bytes, those that follow, and their last eight, which may overlap. A switch over
-/// constants compiles to a few compares without memory or a table to set up.
+/// their first eight bytes, those that follow, and their last eight, which may overlap. A switch
+/// over constants compiles to a few compares without memory or a table to set up.
 extension HeaderToken {
     private static func short(_ name: Span<UInt8>) -> HeaderToken {
         switch name.shortWord() {

@@ -1,7 +1,7 @@
 /// IP addresses as text.
 public enum IPText {
-    /// Four decimal octets without leading zeros (RFC 6943, 3.1.1: other forms are read in different
-    /// ways); nil for anything else.
+    /// Four decimal octets without leading zeros (RFC 6943, 3.1.1: other forms are read in
+    /// different ways); nil for anything else.
     public static func ipv4(_ text: Span<UInt8>) -> UInt32? {
         var address: UInt32 = 0
         var start = 0

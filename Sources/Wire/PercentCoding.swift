@@ -1,7 +1,7 @@
 /// The percent-encoding of grpc-message ("gRPC over HTTP2", Responses).
 public enum PercentCoding {
-    /// Appends `message`, UTF-8, encoded: all but 0x20 to 0x24 and 0x26 to 0x7e, and a space at either
-    /// end too, since a field value may not begin or end with one (RFC 9113, 8.2.1).
+    /// Appends `message`, UTF-8, encoded: all but 0x20 to 0x24 and 0x26 to 0x7e, and a space at
+    /// either end too, since a field value may not begin or end with one (RFC 9113, 8.2.1).
     public static func encode(_ message: Span<UInt8>, into output: inout [UInt8]) {
         for index in message.indices {
             let byte = message[index]

@@ -1,8 +1,8 @@
 /// `:path` of a request: which ones Weir takes.
 ///
 /// Nothing is ever normalised. A path that two servers could read in two ways is refused, so that
-/// what was decided, logged and forwarded is one and the same string (CVE-2026-33186 is what happens
-/// otherwise).
+/// what was decided, logged and forwarded is one and the same string (CVE-2026-33186 is what
+/// happens otherwise).
 public enum RequestPath {
     public enum Verdict: Equatable, Sendable {
         /// `/pkg.Service/Method` in gRPC's own grammar: `serviceEnd` is the second slash's index.
@@ -37,8 +37,8 @@ public enum RequestPath {
     }
 
     /// The grammar of gRPC is `/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*`. All of a query's
-    /// bytes are its own business but for controls, space, `#`, bytes outside ASCII and bad percents.
-    /// `*` is refused here as it belongs to OPTIONS alone.
+    /// bytes are its own business but for controls, space, `#`, bytes outside ASCII and bad
+    /// percents. `*` is refused here as it belongs to OPTIONS alone.
     public static func check(_ path: Span<UInt8>) -> Verdict {
         guard !path.isEmpty else { return .refused(.empty) }
         guard path[0] == slash else { return .refused(.noLeadingSlash) }
