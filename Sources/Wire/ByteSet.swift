@@ -1,0 +1,44 @@
+/// A set of ASCII characters as two words of bits, so that membership is a shift and no load.
+/// Bytes of 0x80 and above are in no set.
+struct ByteSet {
+    /// Bit n for character n, then for character 64 + n.
+    let low: UInt64
+    let high: UInt64
+
+    @inline(__always)
+    func contains(_ byte: UInt8) -> Bool {
+        guard byte < 0x80 else { return false }
+        let word = byte & 0x40 == 0 ? low : high
+        return (word &>> UInt64(byte & 0x3f)) & 1 != 0
+    }
+
+    // Computed, not stored: a constant of the code that uses it, without a check for first use.
+
+    /// `A-Z a-z _`.
+    static var nameStart: Self { Self(low: 0, high: 0x07ff_fffe_87ff_fffe) }
+    /// `A-Z a-z 0-9 _`.
+    static var name: Self { Self(low: 0x03ff_0000_0000_0000, high: 0x07ff_fffe_87ff_fffe) }
+    /// `A-Z a-z 0-9 _ .`.
+    static var dottedName: Self { Self(low: 0x03ff_4000_0000_0000, high: 0x07ff_fffe_87ff_fffe) }
+    /// `A-Z a-z 0-9 - . _ ~` (RFC 3986, 2.3).
+    static var unreserved: Self { Self(low: 0x03ff_6000_0000_0000, high: 0x47ff_fffe_87ff_fffe) }
+    /// What a query may hold unexamined: 0x21 to 0x7e but `#` and `%`.
+    static var plainQuery: Self { Self(low: 0xffff_ffd6_0000_0000, high: 0x7fff_ffff_ffff_ffff) }
+    /// What a path may hold unexamined: the same but `. / ; ? \`.
+    static var plainPath: Self { Self(low: 0x77ff_3fd6_0000_0000, high: 0x7fff_ffff_efff_ffff) }
+}
+
+/// One hexadecimal digit's value, or nil.
+@inline(__always)
+func hexadecimalDigit(_ byte: UInt8) -> UInt8? {
+    let digit = byte &- UInt8(ascii: "0")
+    if digit <= 9 { return digit }
+    let letter = (byte | 0x20) &- UInt8(ascii: "a")
+    return letter <= 5 ? letter + 10 : nil
+}
+
+/// `byte` in lower case if it is one of `A-Z`.
+@inline(__always)
+func lowercased(_ byte: UInt8) -> UInt8 {
+    byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
+}
