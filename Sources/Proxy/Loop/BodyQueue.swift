@@ -10,7 +10,7 @@ struct BodyQueue: ~Copyable {
 
     mutating func append(_ bytes: RawSpan, from pool: SegmentPool) {
         unsafe bytes.withUnsafeBytes { source in
-            guard let start = unsafe source.baseAddress else { return }
+            guard let start = source.baseAddress else { return }
             var taken = 0
             while taken < source.count {
                 let place = unsafe placeToWrite(from: pool)
@@ -78,7 +78,7 @@ struct BodyQueue: ~Copyable {
 /// Segments of body, kept for reuse up to a limit. A segment's link sits before its bytes.
 @safe
 final class SegmentPool {
-    static let segmentBytes = 4096 - linkBytes
+    static let segmentBytes = 4080
     private static let keptMax = 1024
     private static let linkBytes = 16
     private var free: UnsafeMutableRawPointer?

@@ -24,10 +24,10 @@ struct HeaderArena: ~Copyable {
         _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, from pool: BlockPool
     ) -> UnsafeMutableRawPointer? {
         guard let copy = unsafe allocate(name.count &+ value.count, from: pool) else { return nil }
-        if let start = unsafe name.baseAddress {
+        if let start = name.baseAddress {
             unsafe copy.copyMemory(from: start, byteCount: name.count)
         }
-        if let start = unsafe value.baseAddress {
+        if let start = value.baseAddress {
             unsafe (copy + name.count).copyMemory(from: start, byteCount: value.count)
         }
         return unsafe copy

@@ -15,8 +15,8 @@ public final class LinuxSystem: System {
 
     /// Nil where the process has no descriptor left.
     public init?(_: Void = ()) {
-        epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
-        bell = eventfd(0, Int32(EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue))
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        bell = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
         unsafe events = .allocate(capacity: Self.eventsMax)
         randomState = generator.next()
         super.init()
@@ -120,8 +120,8 @@ public final class LinuxSystem: System {
 
     public override func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Sent {
         var sent = 0
-        while sent < bytes.count, let start = unsafe bytes.baseAddress {
-            let noSignal = Int32(MSG_NOSIGNAL.rawValue)
+        while sent < bytes.count, let start = bytes.baseAddress {
+            let noSignal = Int32(MSG_NOSIGNAL)
             let count = unsafe Glibc.send(descriptor, start + sent, bytes.count - sent, noSignal)
             if count >= 0 {
                 sent += count
@@ -138,6 +138,8 @@ public final class LinuxSystem: System {
 
     public override func close(_ descriptor: Int32) { Glibc.close(descriptor) }
 
+    public override func finish(_ descriptor: Int32) { shutdown(descriptor, Int32(SHUT_WR)) }
+
     // MARK: Readiness
 
     public override func watch(_ tag: PollTag) {
@@ -152,7 +154,7 @@ public final class LinuxSystem: System {
     }
 
     public override func unwatch(_ descriptor: Int32) {
-        unsafe epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
+        _ = unsafe epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
     }
 
     public override func wait(until deadline: Int64?) -> Int {

@@ -86,6 +86,9 @@ open class System {
 
     open func close(_ descriptor: Int32) { preconditionFailure("subclass") }
 
+    /// Ends the sending side (FIN) and leaves the receiving one open.
+    open func finish(_ descriptor: Int32) { preconditionFailure("subclass") }
+
     // MARK: Readiness
 
     /// Watches a connection's socket, edge-triggered for reading and writing, until it is closed.

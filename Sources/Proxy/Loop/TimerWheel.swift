@@ -26,10 +26,9 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
     private static var levels: Int32 { 4 }
     private static var tickNanoseconds: Int64 { 1_000_000 }
 
-    // Exclusivity checks on these made up a tenth of scheduling; only this file touches them.
-    @exclusivity(unchecked) private var nodes: [Node] = []
-    @exclusivity(unchecked) private var heads: [Int32]
-    @exclusivity(unchecked) private var occupied: [UInt64] = [0, 0, 0, 0]
+    private var nodes: [Node] = []
+    private var heads: [Int32]
+    private var occupied: [UInt64] = [0, 0, 0, 0]
     private var freeNode: Int32 = -1
     private var currentTick: Int64
     private(set) var count = 0

@@ -1,0 +1,234 @@
+internal import Wire
+
+/// One HTTP/2 connection: a socket and the session that speaks over it. What clients and servers do
+/// differently is in the two subclasses.
+///
+///     open -> finishing -> lingering -> doomed
+///       |         |                       |
+///       +---------+-----------------------+-> torn down, between two turns
+///
+/// - finishing: nothing new is read into the session; a last GOAWAY is being written.
+/// - lingering: FIN was sent; what still comes is read and dropped, so that the kernel does not
+///   answer it with a RST that would destroy what the peer has not read yet.
+/// - doomed: the socket failed or both sides have ended.
+class Connection {
+    enum Fate { case open, ended }
+    private enum State { case open, lingering, doomed }
+
+    private static let lingerNanoseconds: Int64 = 1_000_000_000
+    private static let readsPerTurn = 4
+
+    let tag: PollTag
+    let peer: SocketAddress
+    private let session: HTTP2Session
+    private var state = State.open
+    private var unsent: UnsentBytes?
+    @safe @exclusivity(unchecked) private var isDirty = false
+    @safe @exclusivity(unchecked) var timer = WorkerTimer.none
+    /// When the timer fires; deadlines that move later do not move it.
+    private var timerAt: Int64 = 0
+    /// When the socket began to refuse bytes; 0 while it takes them.
+    private(set) var unsentSince: Int64 = 0
+    /// The limit that ended the connection was logged.
+    private(set) var isTripLogged = false
+    var isConnecting = false
+
+    init(_ tag: PollTag, _ peer: SocketAddress, _ session: HTTP2Session) {
+        self.tag = tag
+        self.peer = peer
+        self.session = session
+    }
+
+    var isDoomed: Bool { state == .doomed }
+    var isLingering: Bool { state == .lingering }
+
+    // MARK: What subclasses add
+
+    /// A read was processed: looks at what was noted about the connection as a whole.
+    func noted(_ worker: Worker) {}
+
+    /// The connection's timer fired.
+    func expired(_ worker: Worker) {}
+
+    /// The socket failed or both sides have ended: ends what was on the connection.
+    func ended(_ worker: Worker) {}
+
+    /// Begins to write what there is to say; a subclass may have more to do first.
+    func connected(_ worker: Worker) {}
+
+    /// Streams that are open.
+    var streamCount: Int { 0 }
+
+    // MARK: The turn
+
+    /// Puts the connection on the list of those flushed at the end of the turn.
+    @inline(always)
+    final func markDirty(_ workspace: Workspace) {
+        if isDirty || state != .open { return }
+        isDirty = true
+        workspace.dirty.append(Borrowed(self))
+    }
+
+    func doom() { state = .doomed }
+
+    /// Reads what the socket holds, feeds it to the session and has the events processed.
+    ///
+    /// Ends after a few reads or many requests: `again` says that the socket holds more.
+    func receive(_ worker: Worker, hungUp: Bool, again: inout Bool) -> Fate {
+        let workspace = worker.workspace
+        for _ in 0..<Self.readsPerTurn {
+            switch workspace.input.receive(from: tag.descriptor, workspace.system) {
+            case .ended, .failed: return .ended
+            case .nothingYet: return .open
+            case .bytes(let count):
+                if state == .lingering { continue }
+                guard feed(worker, count) else { return finish(worker) }
+                // A short read emptied the socket: the next edge will tell of more. Not so a FIN
+                // that came with these bytes: one edge told of both.
+                if count < workspace.input.capacity && !hungUp { return .open }
+                if takeStreamsBegan() >= worker.requestsPerTurn { break }
+            }
+        }
+        again = true
+        return .open
+    }
+
+    private func takeStreamsBegan() -> Int {
+        defer { session.notes.streamsBegan = 0 }
+        return session.notes.streamsBegan
+    }
+
+    private func feed(_ worker: Worker, _ count: Int) -> Bool {
+        let received = session.receive(worker.workspace.input, count)
+        worker.process()
+        if state != .open { return true }
+        noted(worker)
+        if let limit = session.notes.tripped {
+            tripped(limit, worker)
+            session.terminate(code: limit == .settingsAck ? .settingsTimeout : .enhanceYourCalm)
+        }
+        markDirtyIfNeeded(worker.workspace)
+        if case .broken(let reason) = received {
+            worker.workspace.log.write(.info, "connection broken peer=\(peer) reason=\"\(reason)\"")
+            return false
+        }
+        return true
+    }
+
+    func markDirtyIfNeeded(_ workspace: Workspace) {
+        if session.wantsWrite || session.isFinished { markDirty(workspace) }
+    }
+
+    /// Counts a limit that ended the connection or one of its streams; the first is logged.
+    func tripped(_ limit: Limit, _ worker: Worker) {
+        worker.workspace.counters.add(limit)
+        if isTripLogged { return }
+        isTripLogged = true
+        worker.workspace.log.write(.warning, "limit=\(limit.name) \(describe())")
+    }
+
+    /// Who this is, for the log.
+    func describe() -> String { "peer=\(peer)" }
+
+    /// Writes all that the session has to say, or as much as the socket takes.
+    func flush(_ worker: Worker) -> Fate {
+        isDirty = false
+        if state != .open || isConnecting || unsent != nil { return .open }
+        let workspace = worker.workspace
+        while true {
+            let output = workspace.output
+            output.removeAll()
+            let encoded = session.encode(into: output, byteLimit: Workspace.outputBytes)
+            if output.count > 0 {
+                guard send(output, workspace) else { return .ended }
+                if unsent != nil { return .open }
+            }
+            switch encoded {
+            case .failed: return .ended
+            case .outputFull: continue
+            case .everything: return session.isFinished ? finish(worker) : .open
+            }
+        }
+    }
+
+    private func send(_ output: OutputBuffer, _ workspace: Workspace) -> Bool {
+        switch output.send(to: tag.descriptor, workspace.system) {
+        case .failed: return false
+        case .bytes(let sent):
+            guard sent < output.count else { return true }
+            unsent = output.rest(after: sent)
+            unsentSince = workspace.now
+            schedule(unreadDeadline(workspace.now), workspace)
+            return true
+        }
+    }
+
+    /// When a socket that takes nothing any more is given up; `Int64.max` is never.
+    func unreadDeadline(_ now: Int64) -> Int64 { .max }
+
+    func becameWritable(_ worker: Worker) -> Fate {
+        let workspace = worker.workspace
+        if isConnecting {
+            connected(worker)
+            if isConnecting || state == .doomed { return .open }
+        }
+        if var pending = unsent.take() {
+            guard let sent = pending.send(to: tag.descriptor, workspace.system) else {
+                return .ended
+            }
+            if pending.count > 0 {
+                if sent > 0 { unsentSince = workspace.now }
+                unsent = consume pending
+                return .open
+            }
+            unsentSince = 0
+        }
+        markDirtyIfNeeded(workspace)
+        return .open
+    }
+
+    // MARK: The end
+
+    /// Everything was said: sends FIN and waits a little for the peer's.
+    func finish(_ worker: Worker) -> Fate {
+        guard state == .open else { return .open }
+        _ = flushLast(worker.workspace)
+        if unsent != nil { return .ended }
+        state = .lingering
+        ended(worker)
+        worker.workspace.system.finish(tag.descriptor)
+        timerAt = 0
+        schedule(worker.workspace.now + Self.lingerNanoseconds, worker.workspace)
+        return .open
+    }
+
+    /// What nghttp2 may still have to say when it has refused to read on.
+    private func flushLast(_ workspace: Workspace) -> Bool {
+        guard unsent == nil, !isConnecting else { return false }
+        workspace.output.removeAll()
+        _ = session.encode(into: workspace.output, byteLimit: Workspace.outputBytes)
+        return workspace.output.count == 0 || send(workspace.output, workspace)
+    }
+
+    // MARK: Time
+
+    /// Makes sure that the timer fires by `deadline`.
+    func schedule(_ deadline: Int64, _ workspace: Workspace) {
+        guard deadline < .max else { return }
+        if timer.isScheduled {
+            guard deadline < timerAt || timerAt == 0 else { return }
+            workspace.timers.move(timer, to: deadline)
+        } else {
+            timer = workspace.timers.schedule(.connection(Borrowed(self)), at: deadline)
+        }
+        timerAt = deadline
+    }
+
+    /// The wheel has dropped the timer.
+    func timerFired(_ worker: Worker) {
+        timer = .none
+        timerAt = 0
+        if state == .lingering { return worker.doom(self) }
+        if state == .open { expired(worker) }
+    }
+}

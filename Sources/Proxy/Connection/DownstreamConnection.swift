@@ -1,0 +1,188 @@
+internal import Configuration
+internal import Rules
+internal import Wire
+
+/// A client's connection: owns the server session and the exchanges that came over it.
+final class DownstreamConnection: Connection {
+    let session: ServerSession
+    let limits: DownstreamLimits
+    private let timeouts: DownstreamTimeouts
+    /// Which of the worker's listeners accepted it; stays when the configuration changes.
+    let listener: Listener
+    private(set) var exchanges: [Borrowed<Exchange>] = []
+    private var drain = ConnectionDrain()
+    private var hasSpoken = false
+    private var settingsAcked = false
+    private let openedAt: Int64
+    private var headerBlockSince: Int64 = 0
+    private var idleSince: Int64
+    private var ageAt: Int64
+
+    init(
+        _ tag: PollTag, _ peer: SocketAddress, _ listener: Listener, _ workspace: Workspace
+    ) {
+        let terms = listener.terms
+        limits = terms.limits
+        timeouts = terms.timeouts
+        self.listener = listener
+        session = ServerSession(workspace, terms.limits)
+        openedAt = workspace.now
+        idleSince = workspace.now
+        ageAt = .max
+        super.init(tag, peer, session)
+        session.setOwner(self)
+        if timeouts.connectionAge > 0 {
+            // A tenth of jitter either way (gRFC A9), so that clients do not come back all at once.
+            let tenth = timeouts.connectionAge / 10
+            let jitter = Int64(truncatingIfNeeded: workspace.system.random() >> 1) % (2 * tenth + 1)
+            ageAt = openedAt + timeouts.connectionAge - tenth + jitter
+        }
+        schedule(nextDeadline, workspace)
+    }
+
+    override var streamCount: Int { exchanges.count }
+    override func describe() -> String { "listener=\(listener.terms.name) peer=\(peer)" }
+
+    // MARK: Exchanges
+
+    func attach(_ exchange: Exchange, _ streamID: Int32) {
+        exchange.downstream.attach(self, streamID, place: exchanges.count)
+        exchanges.append(Borrowed(exchange))
+    }
+
+    /// Takes an exchange off the list; the last one moves to its place.
+    func detach(_ exchange: Exchange, now: Int64) {
+        let place = exchange.downstream.place
+        guard let last = exchanges.popLast() else { return }
+        if place < exchanges.count {
+            exchanges[place] = last
+            last.use { $0.downstream.place = place }
+        }
+        exchange.downstream.detach()
+        if exchanges.isEmpty { idleSince = now }
+    }
+
+    // MARK: What was noted
+
+    override func noted(_ worker: Worker) {
+        let workspace = worker.workspace
+        if session.notes.settingsReceived { hasSpoken = true }
+        if session.notes.settingsAcked { settingsAcked = true }
+        if session.notes.pingAcked {
+            session.notes.pingAcked = false
+            perform(drain.pingAcked(), worker)
+        }
+        if session.isInHeaderBlock {
+            if headerBlockSince == 0 {
+                headerBlockSince = workspace.now
+                schedule(nextDeadline, workspace)
+            }
+        } else {
+            headerBlockSince = 0
+        }
+        if exchanges.isEmpty { schedule(nextDeadline, workspace) }
+    }
+
+    override func unreadDeadline(_ now: Int64) -> Int64 { Self.after(now, timeouts.unreadOutput) }
+
+    // MARK: Time
+
+    private static func after(_ start: Int64, _ timeout: Int64) -> Int64 {
+        timeout > 0 ? start &+ timeout : .max
+    }
+
+    private var idleDeadline: Int64 {
+        exchanges.isEmpty ? Self.after(idleSince, timeouts.idle) : .max
+    }
+
+    private var nextDeadline: Int64 {
+        var next = min(drain.deadline, idleDeadline, ageAt)
+        if !hasSpoken { next = min(next, Self.after(openedAt, timeouts.preface)) }
+        if !settingsAcked { next = min(next, Self.after(openedAt, timeouts.settingsAck)) }
+        if headerBlockSince > 0 {
+            next = min(next, Self.after(headerBlockSince, timeouts.headerBlock))
+        }
+        if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
+        return next
+    }
+
+    override func expired(_ worker: Worker) {
+        let now = worker.workspace.now
+        perform(drain.expired(now: now), worker)
+        if isDoomed { return }
+        if now >= ageAt {
+            ageAt = .max
+            worker.workspace.counters.add(.connectionAge)
+            drain.begin(at: now, limit: timeouts.connectionAgeGrace)
+            perform(drain.expired(now: now), worker)
+        }
+        if let (limit, code) = brokenPromise(now) { return end(limit, code, worker) }
+        if now >= idleDeadline, !drain.isDraining {
+            worker.workspace.counters.add(.idle)
+            drain.begin(at: now, limit: timeouts.drain)
+            perform(drain.expired(now: now), worker)
+        }
+        schedule(nextDeadline, worker.workspace)
+    }
+
+    /// What the client owed and did not do in time.
+    private func brokenPromise(_ now: Int64) -> (Limit, HTTP2Code)? {
+        if !hasSpoken, now >= Self.after(openedAt, timeouts.preface) {
+            return (.preface, .protocolError)
+        }
+        if !settingsAcked, now >= Self.after(openedAt, timeouts.settingsAck) {
+            return (.settingsAck, .settingsTimeout)
+        }
+        if headerBlockSince > 0, now >= Self.after(headerBlockSince, timeouts.headerBlock) {
+            return (.headerBlock, .enhanceYourCalm)
+        }
+        if unsentSince > 0, now >= Self.after(unsentSince, timeouts.unreadOutput) {
+            return (.unreadOutput, .enhanceYourCalm)
+        }
+        return nil
+    }
+
+    private func end(_ limit: Limit, _ code: HTTP2Code, _ worker: Worker) {
+        tripped(limit, worker)
+        session.terminate(code: code)
+        if unsentSince > 0 { return worker.doom(self) }
+        if finish(worker) == .ended { worker.doom(self) }
+    }
+
+    // MARK: Draining
+
+    /// Asks the client to go; at a random moment within `spread` nanoseconds from now.
+    func beginDrain(spread: Int64, limit: Int64, _ worker: Worker) {
+        let workspace = worker.workspace
+        let delay = spread > 0 ? Int64(workspace.system.random() % UInt64(spread)) : 0
+        drain.begin(at: workspace.now + delay, limit: limit)
+        perform(drain.expired(now: workspace.now), worker)
+        if !isDoomed { schedule(nextDeadline, workspace) }
+    }
+
+    private func perform(_ action: ConnectionDrain.Action, _ worker: Worker) {
+        switch action {
+        case .none: return
+        case .notice:
+            session.submitShutdownNotice()
+            session.submitPing()
+        case .announce:
+            session.submitGoAway()
+        case .cut:
+            if !exchanges.isEmpty { tripped(.drain, worker) }
+            session.terminate(code: .noError)
+            if finish(worker) == .ended { worker.doom(self) }
+            return
+        }
+        markDirty(worker.workspace)
+        schedule(nextDeadline, worker.workspace)
+    }
+
+    // MARK: The end
+
+    override func ended(_ worker: Worker) {
+        while let exchange = exchanges.last {
+            exchange.use { worker.downstreamClosed($0, HTTP2Code.cancel.rawValue) }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+public import Configuration
+
+/// A snapshot as one worker holds it, with that worker's pools of its upstreams.
+///
+/// Exchanges count themselves in and out, so that using a snapshot never touches a count that other
+/// cores share; the worker lets a replaced generation go when its last exchange has ended.
+final class Generation {
+    let snapshot: Snapshot
+    /// By position in the snapshot's list of upstreams.
+    let pools: [UpstreamPool]
+    /// Exchanges that began with it and have not ended.
+    @safe @exclusivity(unchecked) var users = 0
+
+    init(_ snapshot: Snapshot, _ pools: [UpstreamPool]) {
+        self.snapshot = snapshot
+        self.pools = pools
+    }
+}
+
+/// A snapshot with what the process shares of it, ready to be installed in every worker.
+public final class Installation: Sendable {
+    public let snapshot: Snapshot
+    /// One for each listener of the snapshot, in its order.
+    public let sockets: [ListeningSocket]
+    /// One for each upstream of the snapshot, in its order.
+    public let counts: [UpstreamCounts]
+
+    public init(_ snapshot: Snapshot, sockets: [ListeningSocket], counts: [UpstreamCounts]) {
+        precondition(sockets.count == snapshot.listeners.count, "a socket for each listener")
+        precondition(counts.count == snapshot.upstreams.count, "counts for each upstream")
+        self.snapshot = snapshot
+        self.sockets = sockets
+        self.counts = counts
+    }
+}

@@ -1,0 +1,184 @@
+internal import CNghttp2
+internal import Rules
+internal import Wire
+
+/// One request and its response, from the first HEADERS to the end of both streams. Pooled.
+///
+///     receiving -> deciding -> waiting -> forwarding -> over
+///                     |           |           |
+///                     +-----------+-----------+--> answering -> over
+///
+/// - receiving: the header block is not whole.
+/// - deciding: validated, deadline armed; access and routing are at work and may suspend.
+/// - waiting: routed; its attempt waits for a connection or a stream.
+/// - forwarding: the attempt has a stream; bytes flow both ways.
+/// - answering: Weir's own answer is on its way; what the client still sends is discarded.
+/// - over: the client's stream is closed; the exchange stays until its attempt's stream is, too.
+final class Exchange {
+    enum Phase { case receiving, deciding, waiting, forwarding, answering, over }
+    /// `refused` ends the stream, `abusive` the connection.
+    enum FieldVerdict { case taken, refused, abusive }
+
+    /// A block this many times over its limit ends the connection: nghttp2 decodes all of it.
+    private static let abuseFactor = 4
+    private static let earlyNanoseconds: Int64 = 1_000_000_000
+
+    // The members below are touched from C callbacks through `Borrowed`; the compiler keeps its
+    // exclusivity checks around them (20 % of all instructions), though no two accesses overlap:
+    // callbacks only note, and processing follows when nghttp2 has returned.
+    @safe @exclusivity(unchecked) var arena = HeaderArena()
+    @safe @exclusivity(unchecked) var request = Message()
+    @safe @exclusivity(unchecked) var head = RequestHead()
+    @safe @exclusivity(unchecked) var downstream = StreamEnd<DownstreamConnection>()
+    @safe @exclusivity(unchecked) var phase = Phase.receiving
+    @safe @exclusivity(unchecked) var timer = WorkerTimer.none
+    private(set) var fieldCount = 0
+
+    /// Weir's first try, and what carries its own answers. Lives as long as the exchange object.
+    let attempt: Borrowed<Attempt>
+    private let ownAttempt: Attempt
+
+    var startedAt: Int64 = 0
+    /// When the exchange must be over; 0 is never.
+    var deadline: Int64 = 0
+    /// When bytes were last passed on in either direction.
+    var progressAt: Int64 = 0
+    var route: Borrowed<Route>?
+    /// The configuration that the exchange began with and ends with.
+    var generation: Borrowed<Generation>?
+    var pathServiceEnd = 0
+
+    /// END_STREAM was sent to the client.
+    var isResponseSent = false
+    /// The rest of the request is to be refused once the response was sent (RST_STREAM, NO_ERROR).
+    var resetsAfterResponse = false
+
+    init() {
+        ownAttempt = Attempt()
+        attempt = Borrowed(ownAttempt)
+        ownAttempt.belong(to: self)
+    }
+
+    var isGRPC: Bool { head.isGRPC }
+
+    /// Reset now, it would be one of the resets that a flood consists of: no response has begun, it
+    /// is young, and its own deadline has not passed (clients in an outage are honest).
+    func isEarly(now: Int64) -> Bool {
+        let hasResponse = attempt.use { $0.response.flow.hasStarted }
+        return !hasResponse && now - startedAt < Self.earlyNanoseconds
+            && (deadline == 0 || now < deadline)
+    }
+
+    // MARK: What nghttp2 received
+
+    /// Stores a field of the request's header block, or counts it where it is over a limit.
+    @inline(always)
+    func requestFieldReceived(
+        _ name: nghttp2_vec, _ value: nghttp2_vec, _ flags: UInt8, _ pool: BlockPool
+    ) -> FieldVerdict {
+        let (listBytesMax, fieldsMax, pathBytesMax) = downstream.limits
+        request.listBytes &+= name.len &+ value.len &+ 32
+        fieldCount &+= 1
+        let token = unsafe name.view.use(HeaderToken.of)
+        if token == .contentType, unsafe value.view.use(ContentType.isGRPC) { head.isGRPC = true }
+        if request.listBytes > listBytesMax || fieldCount > fieldsMax {
+            head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
+            let isAbuse = request.listBytes / Self.abuseFactor > listBytesMax
+                || fieldCount / Self.abuseFactor > fieldsMax
+            return isAbuse ? .abusive : .taken
+        }
+        if token != .other {
+            if token.isStrippedFromClients || token.isHopByHop && token != .te { return .taken }
+            if token == .path, value.len > pathBytesMax { head.found(.path) }
+            head.noted(token, at: request.headers.count)
+        }
+        let isStored = unsafe request.headers.append(
+            name, value, flags: flags, in: &arena, from: pool)
+        return isStored ? .taken : .refused
+    }
+
+    @safe
+    func requestTrailerReceived(
+        _ name: nghttp2_vec, _ value: nghttp2_vec, _ flags: UInt8, _ pool: BlockPool
+    ) -> FieldVerdict {
+        if request.trailers.count == 0 {
+            request.listBytes = 0
+            fieldCount = 0
+        }
+        let (listBytesMax, fieldsMax) = downstream.trailerLimits
+        request.listBytes &+= name.len &+ value.len &+ 32
+        fieldCount &+= 1
+        // A stream whose trailers are over the limit is reset: its request was forwarded already.
+        guard request.listBytes <= listBytesMax, fieldCount <= fieldsMax else {
+            let isAbuse = request.listBytes / Self.abuseFactor > listBytesMax
+            return isAbuse ? .abusive : .refused
+        }
+        let token = unsafe name.view.use(HeaderToken.of)
+        if token.isStrippedFromClients || token.isHopByHop { return .taken }
+        let isStored = unsafe request.trailers.append(
+            name, value, flags: flags, in: &arena, from: pool)
+        return isStored ? .taken : .refused
+    }
+
+    // MARK: What was passed on
+
+    /// Tells the client's stream, in portions that matter, that request bytes went on.
+    @inline(always)
+    func requestBytesPassed(_ byteCount: Int, _ workspace: Workspace) {
+        progressAt = workspace.now
+        downstream.connection?.use { connection in
+            let credit = request.bytesPassed(byteCount, connection.session.windows)
+            guard let credit else { return }
+            connection.session.credit(downstream.streamID, credit)
+            connection.markDirty(workspace)
+        }
+    }
+
+    /// Makes the object as new, for the next exchange.
+    func reset(_ workspace: Workspace) {
+        request.reset(returning: workspace.segments)
+        ownAttempt.reset(workspace)
+        arena.reset(to: workspace.blocks)
+        head = RequestHead()
+        phase = .receiving
+        fieldCount = 0
+        deadline = 0
+        route = nil
+        generation = nil
+        pathServiceEnd = 0
+        isResponseSent = false
+        resetsAfterResponse = false
+    }
+}
+
+/// Where an exchange or an attempt meets a connection.
+struct StreamEnd<Connection: AnyObject> {
+    private(set) var connection: Borrowed<Connection>?
+    private(set) var streamID: Int32 = 0
+    /// The position in its connection's list.
+    var place = 0
+
+    var isOpen: Bool { connection != nil }
+
+    mutating func attach(_ connection: Connection, _ streamID: Int32, place: Int) {
+        self.connection = Borrowed(connection)
+        self.streamID = streamID
+        self.place = place
+    }
+
+    mutating func detach() { connection = nil }
+}
+
+extension StreamEnd<DownstreamConnection> {
+    /// Bytes and fields of a header block, bytes of a path.
+    @inline(always)
+    fileprivate var limits: (Int, Int, Int) {
+        connection?.use {
+            ($0.limits.headerListBytes, $0.limits.headerFields, $0.limits.pathBytes)
+        } ?? (0, 0, 0)
+    }
+
+    fileprivate var trailerLimits: (Int, Int) {
+        connection?.use { ($0.limits.trailerBytes, $0.limits.trailerFields) } ?? (0, 0)
+    }
+}

@@ -1,0 +1,82 @@
+internal import Wire
+
+/// Why an exchange did not end as the server wanted it to: what, whose fault, in words.
+struct ProxyError {
+    enum Kind {
+        case malformed, unsupportedMethod, badPath, badTimeout
+        case headersTooLarge, pathTooLong
+        case denied, noRoute, wrongContentType
+        case deadlineExceeded, routeIdle, bodyIdle, stalled
+        case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
+    }
+
+    enum Side { case downstream, upstream, weir }
+
+    let kind: Kind
+    let fault: Side
+    let detail: String
+    /// The server's reset code, where there is one.
+    var code: HTTP2Code?
+
+    init(_ kind: Kind, _ fault: Side, _ detail: String, code: HTTP2Code? = nil) {
+        self.kind = kind
+        self.fault = fault
+        self.detail = detail
+        self.code = code
+    }
+
+    static func overLimit(_ limit: Limit) -> ProxyError {
+        ProxyError(.overLimit, .weir, "over the limit \(limit.name)")
+    }
+
+    /// True where the server is known not to have seen the request: any other may be asked.
+    var isUnprocessed: Bool {
+        switch kind {
+        case .unreachable, .overLimit, .refused: true
+        default: false
+        }
+    }
+
+    /// What gRPC callers are told; chosen directly, never by way of an HTTP status.
+    var grpcStatus: GRPCStatus {
+        switch kind {
+        case .malformed, .badTimeout, .badResponse: .internalError
+        case .unsupportedMethod, .badPath, .noRoute: .unimplemented
+        case .headersTooLarge, .pathTooLong: .resourceExhausted
+        case .denied: .permissionDenied
+        case .wrongContentType: .internalError
+        case .deadlineExceeded, .routeIdle: .deadlineExceeded
+        case .bodyIdle, .stalled: .cancelled
+        case .unreachable, .overLimit, .refused, .upstreamLost: .unavailable
+        case .upstreamReset: GRPCStatus(http2ErrorCode: (code ?? .internalError).rawValue)
+        }
+    }
+
+    /// What plain HTTP callers are told.
+    var httpStatus: UInt16 {
+        switch kind {
+        case .malformed, .badPath, .badTimeout: 400
+        case .unsupportedMethod: 501
+        case .headersTooLarge: 431
+        case .pathTooLong: 414
+        case .denied: 403
+        case .noRoute: 404
+        case .wrongContentType: 415
+        case .bodyIdle: 408
+        case .deadlineExceeded, .routeIdle: 504
+        case .unreachable, .overLimit, .refused, .stalled: 503
+        case .upstreamReset, .upstreamLost, .badResponse: 502
+        }
+    }
+
+    /// What resets the stream of a plain HTTP caller whose response has begun. REFUSED_STREAM is
+    /// never passed on: it would promise that nothing was processed.
+    var resetCode: HTTP2Code {
+        switch kind {
+        case .upstreamReset:
+            code == .refusedStream || code == .noError ? .internalError : code ?? .internalError
+        case .stalled, .bodyIdle, .deadlineExceeded, .routeIdle: .cancel
+        default: .internalError
+        }
+    }
+}

@@ -1,0 +1,54 @@
+internal import Wire
+
+/// Where the fields that Weir itself reads stand in a request's header block, and what was wrong with
+/// them. Filled while the block arrives; judged when it is whole.
+struct RequestHead: BitwiseCopyable {
+    /// What is wrong with a request, found before its path or route were looked at.
+    enum Fault: BitwiseCopyable {
+        case headerList, headerFields, path
+        case repeatedContentType, repeatedTimeout, repeatedHost
+    }
+
+    private static var absent: Int16 { -1 }
+    private(set) var method = absent
+    private(set) var path = absent
+    private(set) var authority = absent
+    private(set) var scheme = absent
+    private(set) var host = absent
+    private(set) var contentType = absent
+    private(set) var te = absent
+    private(set) var grpcTimeout = absent
+    private(set) var fault: Fault?
+    var isGRPC = false
+
+    /// Remembers where a field that is about to be stored at `index` stands.
+    @inline(always)
+    mutating func noted(_ token: HeaderToken, at index: Int) {
+        let place = Int16(truncatingIfNeeded: index)
+        switch token {
+        case .method: method = place
+        case .path: path = place
+        case .authority: authority = place
+        case .scheme: scheme = place
+        case .te: te = place
+        case .host: once(&host, place, .repeatedHost)
+        case .contentType: once(&contentType, place, .repeatedContentType)
+        case .grpcTimeout: once(&grpcTimeout, place, .repeatedTimeout)
+        default: break
+        }
+    }
+
+    /// The first fault is the one that is answered.
+    mutating func found(_ other: Fault) { if fault == nil { fault = other } }
+
+    private mutating func once(_ field: inout Int16, _ place: Int16, _ repeated: Fault) {
+        if field != Self.absent { found(repeated) }
+        field = place
+    }
+}
+
+extension HeaderBlock {
+    /// The value at a place that `RequestHead` noted; nil where there is none.
+    @inline(always)
+    func value(at place: Int16) -> ByteView? { place < 0 ? nil : value(Int(place)) }
+}

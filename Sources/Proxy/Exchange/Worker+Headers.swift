@@ -1,0 +1,178 @@
+internal import Rules
+internal import Wire
+
+/// What is changed in header blocks on their way: as little as the protocol and the route ask for.
+extension Worker {
+    /// The request's header block for an attempt; nil where memory ran out. Shares the bytes of the
+    /// request's own block, which stays as it came for other attempts.
+    func requestHeaders(_ exchange: Exchange, _ attempt: Attempt) -> HeaderBlock? {
+        let head = exchange.head
+        let isAsItCame =
+            exchange.deadline == 0 && head.host < 0
+            && (!exchange.isGRPC || head.te >= 0)
+            && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
+        if isAsItCame { return exchange.request.headers }
+        var builder = HeaderBuilder(attempt, workspace.blocks)
+        appendPseudo(exchange, to: &builder)
+        if exchange.deadline > 0, exchange.isGRPC {
+            builder.appendTimeout(exchange.deadline - workspace.now)
+        }
+        let edits = exchange.route?.use { $0.requestHeaders }
+        let headers = exchange.request.headers
+        for index in 0..<headers.count {
+            let place = Int16(truncatingIfNeeded: index)
+            if place == head.host || place == head.grpcTimeout && exchange.isGRPC { continue }
+            if headers.name(index).isPseudo { continue }
+            if let edits, edits.drops(headers.name(index)) { continue }
+            builder.append(headers, at: index)
+        }
+        if exchange.isGRPC, head.te < 0 { builder.append("te", ByteView("trailers")) }
+        if let edits { builder.append(edits) }
+        return builder.isWhole ? builder.block : nil
+    }
+
+    private func appendPseudo(_ exchange: Exchange, to builder: inout HeaderBuilder) {
+        let head = exchange.head
+        let headers = exchange.request.headers
+        let rewrite = exchange.route?.use { $0.rewrite }
+        if let method = headers.value(at: head.method) { builder.append(":method", method) }
+        if let scheme = headers.value(at: head.scheme) { builder.append(":scheme", scheme) }
+        if let hostname = rewrite?.hostname {
+            builder.append(":authority", hostname)
+        } else if let authority = headers.value(at: head.authority) ?? headers.value(at: head.host) {
+            builder.append(":authority", authority)
+        }
+        guard let path = headers.value(at: head.path) else { return }
+        guard let change = rewrite?.path else { return builder.append(":path", path) }
+        builder.append(":path", path.use { change.applied(to: $0) })
+    }
+
+    /// Sets what goes to the client: the response's own block, or one with the route's edits.
+    func editResponseHeaders(_ exchange: Exchange, _ attempt: Attempt) {
+        guard let edits = exchange.route?.use({ $0.responseHeaders }) else {
+            attempt.outgoingHeaders = attempt.response.headers
+            return
+        }
+        var builder = HeaderBuilder(attempt, workspace.blocks)
+        let headers = attempt.response.headers
+        for index in 0..<headers.count where !edits.drops(headers.name(index)) {
+            builder.append(headers, at: index)
+        }
+        builder.append(edits)
+        attempt.outgoingHeaders = builder.isWhole ? builder.block : headers
+    }
+}
+
+/// Builds a header block in an attempt's arena.
+struct HeaderBuilder {
+    private(set) var block = HeaderBlock()
+    /// False where memory ran out on the way.
+    private(set) var isWhole = true
+    private let attempt: Attempt
+    private let pool: BlockPool
+
+    init(_ attempt: Attempt, _ pool: BlockPool) {
+        self.attempt = attempt
+        self.pool = pool
+    }
+
+    mutating func append(_ other: HeaderBlock, at index: Int) {
+        isWhole = block.append(from: other, at: index, in: &attempt.arena, pool) && isWhole
+    }
+
+    mutating func append(_ name: StaticString, _ value: ByteView, isIndexed: Bool = true) {
+        let name = ByteView(name)
+        isWhole =
+            block.append(name, value, isIndexed: isIndexed, in: &attempt.arena, from: pool)
+            && isWhole
+    }
+
+    mutating func append(_ name: StaticString, _ value: [UInt8]) {
+        guard let value = attempt.arena.keep(value.span, from: pool) else { return isWhole = false }
+        append(name, value)
+    }
+
+    /// What is left, rounded down; never indexed: no two requests have the same, and each would push
+    /// a useful entry out of the server's table.
+    mutating func appendTimeout(_ nanoseconds: Int64) {
+        let encoded = GRPCTimeout.encode(nanoseconds)
+        let bytes = encoded.bytes.span.extracting(0..<encoded.count)
+        guard let value = attempt.arena.keep(bytes, from: pool) else { return isWhole = false }
+        append("grpc-timeout", value, isIndexed: false)
+    }
+
+    mutating func append(_ edits: HeaderEdits) {
+        for field in edits.set { append(field) }
+        for field in edits.add { append(field) }
+    }
+
+    private mutating func append(_ field: HeaderEdits.Field) {
+        guard let name = attempt.arena.keep(field.name.span, from: pool),
+            let value = attempt.arena.keep(field.value.span, from: pool)
+        else { return isWhole = false }
+        isWhole = block.append(name, value, in: &attempt.arena, from: pool) && isWhole
+    }
+}
+
+extension ByteView {
+    fileprivate var isPseudo: Bool { !isEmpty && self[0] == UInt8(ascii: ":") }
+
+    fileprivate func equals(_ bytes: [UInt8]) -> Bool {
+        guard count == bytes.count else { return false }
+        for index in 0..<count where self[index] != bytes[index] { return false }
+        return true
+    }
+}
+
+extension HeaderEdits {
+    /// True for fields that are removed, or that another value is set for.
+    fileprivate func drops(_ name: ByteView) -> Bool {
+        remove.contains { name.equals($0) } || set.contains { name.equals($0.name) }
+    }
+}
+
+extension Rewrite.PathRewrite {
+    /// The path with its matched prefix, or all of it but the query, replaced.
+    func applied(to path: Span<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = path.count
+        switch self {
+        case .prefix(let count, let replacement):
+            result = replacement
+            rest = min(count, path.count)
+        case .full(let replacement):
+            result = replacement
+            for index in path.indices where path[index] == UInt8(ascii: "?") {
+                rest = index
+                break
+            }
+        }
+        for index in rest..<path.count { result.append(path[index]) }
+        return result
+    }
+}
+
+extension Redirect {
+    /// The absolute URL that the client is sent to (RFC 9110, 10.2.2).
+    func location(of exchange: Exchange) -> [UInt8] {
+        let head = exchange.head
+        let headers = exchange.request.headers
+        var location = scheme ?? Array("http".utf8)
+        location += Array("://".utf8)
+        let authority = headers.value(at: head.authority) ?? headers.value(at: head.host)
+        let host = authority?.use { authority -> [UInt8] in
+            let range = Authority.check(authority) ?? 0..<authority.count
+            // Without its port where the redirect names another host, scheme or port.
+            let keepsPort = port == nil && hostname == nil && scheme == nil
+            let end = keepsPort ? authority.count : range.upperBound
+            return (0..<end).map { authority[$0] }
+        }
+        location += hostname ?? host ?? []
+        if let port { location += Array(":\(port)".utf8) }
+        guard let asked = headers.value(at: head.path) else { return location }
+        location += asked.use { asked in
+            path?.applied(to: asked) ?? asked.indices.map { asked[$0] }
+        }
+        return location
+    }
+}

@@ -1,0 +1,282 @@
+internal import Configuration
+internal import Rules
+internal import Wire
+
+/// A request's way from its HEADERS to a stream at a server.
+extension Worker {
+    /// Something of the request arrived.
+    @inline(always)
+    func requestProgressed(_ exchange: Exchange) {
+        exchange.request.flow.processed()
+        switch exchange.phase {
+        case .forwarding: resumeRequest(exchange)
+        case .receiving: if exchange.request.flow.hasHeaders { begin(exchange) }
+        case .deciding, .waiting: return
+        case .answering, .over: exchange.request.discard(returning: workspace.segments)
+        }
+    }
+
+    private func resumeRequest(_ exchange: Exchange) {
+        let available = exchange.request.body.count
+        guard exchange.request.flow.advance(available: available) == .resume else { return }
+        exchange.attempt.use { attempt in
+            attempt.upstream.connection?.use {
+                $0.session.resume(attempt.upstream.streamID)
+                $0.markDirty(workspace)
+            }
+        }
+    }
+
+    // MARK: Validated, armed
+
+    /// The header block is whole.
+    private func begin(_ exchange: Exchange) {
+        guard let connection = exchange.downstream.connection else { return }
+        workspace.counters.add(.requests)
+        let generation = connection.use { $0.listener.generation }
+        exchange.generation = Borrowed(generation)
+        generation.users += 1
+        exchange.phase = .deciding
+        exchange.progressAt = workspace.now
+        let verdict = connection.use { RequestCheck.check(exchange, $0.listener.terms) }
+        switch verdict {
+        case .refused(let error):
+            countLimit(of: exchange)
+            answer(exchange, error)
+        case .fine(let serviceEnd):
+            exchange.pathServiceEnd = serviceEnd
+            guard armDeadline(exchange) else { return }
+            decide(exchange)
+        }
+    }
+
+    private func countLimit(of exchange: Exchange) {
+        let limit: Limit
+        switch exchange.head.fault {
+        case .headerList: limit = .headerList
+        case .headerFields: limit = .headerFields
+        case .path: limit = .path
+        default: return
+        }
+        exchange.downstream.connection?.use { $0.tripped(limit, self) }
+    }
+
+    /// The caller's own deadline runs from its HEADERS, not from the request's end. False where the
+    /// exchange was answered.
+    private func armDeadline(_ exchange: Exchange) -> Bool {
+        if let value = exchange.request.headers.value(at: exchange.head.grpcTimeout),
+            exchange.isGRPC
+        {
+            guard let timeout = value.use(GRPCTimeout.parse) else {
+                answer(exchange, ProxyError(.badTimeout, .downstream, "grpc-timeout is malformed"))
+                return false
+            }
+            let (deadline, overflow) = exchange.startedAt.addingReportingOverflow(timeout)
+            exchange.deadline = overflow ? .max : max(deadline, 1)
+            if timeout == 0 {
+                deadlinePassed(exchange)
+                return false
+            }
+        }
+        let timer = workspace.timers.schedule(
+            .exchange(Borrowed(exchange)), at: nextDeadline(exchange))
+        exchange.timer = timer
+        return true
+    }
+
+    // MARK: Decided
+
+    /// Access, then the route: a denied caller never learns whether there is one. May be called again
+    /// for an exchange that is still `deciding`: nothing of the request is consumed meanwhile.
+    func decide(_ exchange: Exchange) {
+        guard let generation = exchange.generation else { return }
+        let snapshot = generation.use { $0.snapshot }
+        if snapshot.access.byDefault == .deny {
+            workspace.counters.add(.accessDenied)
+            return answer(exchange, ProxyError(.denied, .downstream, "no access rule allows this"))
+        }
+        guard let route = route(of: exchange, snapshot) else {
+            return answer(exchange, ProxyError(.noRoute, .downstream, "no route matches"))
+        }
+        exchange.route = Borrowed(route)
+        if route.timeout > 0 {
+            let deadline = exchange.startedAt &+ route.timeout
+            exchange.deadline = exchange.deadline == 0 ? deadline : min(exchange.deadline, deadline)
+        }
+        if exchange.deadline > 0 || route.idleTimeout > 0 {
+            workspace.timers.move(exchange.timer, to: nextDeadline(exchange))
+        }
+        if route.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+        switch route.action {
+        case .forward(let backends):
+            let isOne = backends.backends.count == 1
+            send(exchange, to: backends.pick(isOne ? 0 : workspace.system.random()))
+        case .respond(let response): respond(exchange, response)
+        case .redirect(let redirect): respond(exchange, redirect)
+        }
+    }
+
+    private func refuseContentType(_ exchange: Exchange) {
+        let words = "only application/grpc is served here"
+        answer(exchange, ProxyError(.wrongContentType, .downstream, words))
+    }
+
+    private func route(of exchange: Exchange, _ snapshot: Snapshot) -> Route? {
+        let head = exchange.head
+        let headers = exchange.request.headers
+        guard let connection = exchange.downstream.connection,
+            let authority = headers.value(at: head.authority) ?? headers.value(at: head.host),
+            let method = headers.value(at: head.method), let path = headers.value(at: head.path)
+        else { return nil }
+        let index = connection.use { connection in
+            authority.use { authority in
+                method.use { method in
+                    path.use { path in
+                        connection.listener.terms.routes.route(
+                            authority: authority, httpMethod: method, path: path,
+                            fields: RequestFieldsView(headers: headers))
+                    }
+                }
+            }
+        }
+        guard let index, index < snapshot.routes.count else { return nil }
+        return snapshot.routes[index]
+    }
+
+    // MARK: Sent
+
+    private func send(_ exchange: Exchange, to upstream: Int) {
+        guard let pool = exchange.generation?.use({ $0.pools[upstream] }) else { return }
+        if pool.terms.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+        exchange.attempt.use { attempt in
+            attempt.pool = Borrowed(pool)
+            place(attempt, in: pool)
+        }
+    }
+
+    private func place(_ attempt: Attempt, in pool: UpstreamPool) {
+        switch pool.place(attempt, self) {
+        case .ready(let connection): begin(attempt, on: connection)
+        case .wait:
+            attempt.exchange.use { $0.phase = .waiting }
+            pool.wait(attempt)
+        case .refused(let error): attempt.exchange.use { answer($0, error) }
+        }
+    }
+
+    /// A waiting attempt cannot be sent any more.
+    func refuse(_ attempt: Attempt, _ error: ProxyError) {
+        attempt.exchange.use { answer($0, error) }
+    }
+
+    /// Gives an attempt a stream. `connection` has room.
+    func begin(_ attempt: Attempt, on connection: UpstreamConnection) {
+        attempt.exchange.use { exchange in
+            if exchange.deadline > 0, workspace.now >= exchange.deadline {
+                return deadlinePassed(exchange)
+            }
+            let available = exchange.request.body.count
+            let hasBody = exchange.request.flow.advance(available: available) == .submitHeaders
+            guard let headers = requestHeaders(exchange, attempt),
+                let streamID = connection.session.submitRequest(attempt, headers, hasBody: hasBody)
+            else {
+                let words = "the server's connection takes no more streams"
+                return answer(exchange, ProxyError(.refused, .upstream, words))
+            }
+            exchange.phase = .forwarding
+            attempt.state = .streaming
+            attempt.pool?.use { $0.requestBegan() }
+            connection.attach(attempt, streamID)
+            connection.markDirty(workspace)
+        }
+    }
+
+    /// Gives up an attempt: takes it out of the queue, or resets its stream.
+    func abandon(_ attempt: Attempt) {
+        switch attempt.state {
+        case .idle, .abandoned, .closed: return
+        case .pending: attempt.pool?.use { $0.stopWaiting(attempt) }
+        case .streaming:
+            attempt.state = .abandoned
+            attempt.upstream.connection?.use { $0.cancel(attempt.upstream.streamID, workspace) }
+        }
+    }
+
+    // MARK: Time
+
+    /// When the exchange's timer has to look again.
+    private func nextDeadline(_ exchange: Exchange) -> Int64 {
+        var next = exchange.deadline > 0 ? exchange.deadline : .max
+        if let idle = exchange.route?.use({ $0.idleTimeout }), idle > 0 {
+            next = min(next, exchange.progressAt &+ idle)
+        }
+        let timeouts = exchange.downstream.connection?.use { $0.listener.terms.timeouts }
+        guard let timeouts else { return next }
+        if timeouts.stalledWriter > 0 {
+            next = min(next, stalledSince(exchange) &+ timeouts.stalledWriter)
+        }
+        if timeouts.bodyIdle > 0, !exchange.isGRPC, !exchange.request.flow.isEnded {
+            next = min(next, bodyIdleSince(exchange) &+ timeouts.bodyIdle)
+        }
+        return next
+    }
+
+    /// Since when bytes wait that nobody takes; now where none wait.
+    private func stalledSince(_ exchange: Exchange) -> Int64 {
+        var since = workspace.now
+        if exchange.request.body.count > 0 {
+            since = min(since, max(exchange.progressAt, exchange.request.waitingSince))
+        }
+        exchange.attempt.use { attempt in
+            guard attempt.response.body.count > 0 else { return }
+            since = min(since, max(exchange.progressAt, attempt.response.waitingSince))
+        }
+        return since
+    }
+
+    /// Since when the client owes bytes; now where it is not its turn.
+    private func bodyIdleSince(_ exchange: Exchange) -> Int64 {
+        guard exchange.request.body.count == 0 else { return workspace.now }
+        return max(exchange.startedAt, exchange.request.receivedAt, exchange.progressAt)
+    }
+
+    /// The wheel has dropped the exchange's timer.
+    func exchangeTimerFired(_ exchange: Exchange) {
+        exchange.timer = .none
+        let now = workspace.now
+        if exchange.phase == .over { return }
+        if exchange.deadline > 0, now >= exchange.deadline { return deadlinePassed(exchange) }
+        if let (limit, error) = lateness(exchange, now) {
+            exchange.downstream.connection?.use { $0.tripped(limit, self) }
+            return fail(exchange, error)
+        }
+        let next = max(nextDeadline(exchange), now + 1_000_000)
+        exchange.timer = workspace.timers.schedule(.exchange(Borrowed(exchange)), at: next)
+    }
+
+    private func lateness(_ exchange: Exchange, _ now: Int64) -> (Limit, ProxyError)? {
+        if let idle = exchange.route?.use({ $0.idleTimeout }), idle > 0,
+            now >= exchange.progressAt &+ idle
+        {
+            return (.routeIdle, ProxyError(.routeIdle, .weir, "nothing passed for too long"))
+        }
+        let timeouts = exchange.downstream.connection?.use { $0.listener.terms.timeouts }
+        guard let timeouts else { return nil }
+        if timeouts.stalledWriter > 0, now >= stalledSince(exchange) &+ timeouts.stalledWriter {
+            let words = "bytes waited too long for their receiver"
+            return (.stalledWriter, ProxyError(.stalled, .weir, words))
+        }
+        if timeouts.bodyIdle > 0, !exchange.isGRPC, !exchange.request.flow.isEnded,
+            now >= bodyIdleSince(exchange) &+ timeouts.bodyIdle
+        {
+            let words = "the request's body did not come in time"
+            return (.bodyIdle, ProxyError(.bodyIdle, .downstream, words))
+        }
+        return nil
+    }
+
+    func deadlinePassed(_ exchange: Exchange) {
+        workspace.counters.add(.deadlinesExceeded)
+        fail(exchange, ProxyError(.deadlineExceeded, .weir, "deadline exceeded"))
+    }
+}

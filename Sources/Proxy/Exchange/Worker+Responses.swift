@@ -1,0 +1,321 @@
+internal import Rules
+internal import Wire
+
+/// A response's way from a server's stream to the client's, and how exchanges end.
+extension Worker {
+    /// Something of the response arrived.
+    @inline(always)
+    func responseProgressed(_ attempt: Attempt) {
+        attempt.response.flow.processed()
+        if attempt.state == .abandoned { return }
+        attempt.exchange.use { exchange in
+            guard exchange.phase == .forwarding else {
+                return attempt.response.discard(returning: workspace.segments)
+            }
+            if let fault = attempt.fault { return badResponse(exchange, attempt, fault) }
+            if !attempt.interims.isEmpty { passInterims(exchange, attempt) }
+            let available = attempt.response.body.count
+            switch attempt.response.flow.advance(available: available) {
+            case .none: return
+            case .resume:
+                exchange.downstream.connection?.use {
+                    $0.session.resume(exchange.downstream.streamID)
+                    $0.markDirty(workspace)
+                }
+            case .submitHeaders: passHeaders(exchange, attempt, hasBody: true)
+            case .submitHeadersOnly: passHeaders(exchange, attempt, hasBody: false)
+            }
+        }
+    }
+
+    private func badResponse(_ exchange: Exchange, _ attempt: Attempt, _ fault: Attempt.Fault) {
+        let limit: Limit
+        switch fault {
+        case .headerList: limit = .upstreamHeaderList
+        case .trailers: limit = .upstreamTrailers
+        case .interimResponses: limit = .upstreamInterimResponses
+        }
+        attempt.upstream.connection?.use { $0.tripped(limit, self) }
+        fail(exchange, ProxyError(.badResponse, .upstream, "the response is over \(limit.name)"))
+    }
+
+    /// 1xx responses mean nothing to gRPC (its HTTP/2 mapping lets clients skip them); others get them.
+    private func passInterims(_ exchange: Exchange, _ attempt: Attempt) {
+        exchange.downstream.connection?.use { connection in
+            for headers in attempt.interims {
+                connection.session.submitInterim(exchange.downstream.streamID, headers)
+            }
+            connection.markDirty(workspace)
+        }
+        attempt.interims.removeAll(keepingCapacity: true)
+    }
+
+    private func passHeaders(_ exchange: Exchange, _ attempt: Attempt, hasBody: Bool) {
+        workspace.counters.add(.responses)
+        editResponseHeaders(exchange, attempt)
+        submitResponse(exchange, hasBody: hasBody)
+    }
+
+    private func submitResponse(_ exchange: Exchange, hasBody: Bool) {
+        exchange.downstream.connection?.use { connection in
+            let streamID = exchange.downstream.streamID
+            if !connection.session.submitResponse(streamID, exchange, hasBody: hasBody) {
+                connection.session.reset(streamID, code: .internalError)
+            }
+            connection.markDirty(workspace)
+        }
+    }
+
+    /// The response's headers fit no frame that a client would take.
+    func responseNotSent(_ exchange: Exchange) {
+        guard exchange.phase == .forwarding else { return resetDownstream(exchange, .internalError) }
+        exchange.attempt.use { abandon($0) }
+        let words = "the response's headers are too large to pass on"
+        answerLocally(exchange, ProxyError(.badResponse, .upstream, words))
+    }
+
+    // MARK: Streams that closed
+
+    /// The server's stream is closed, or its HEADERS were never sent.
+    func upstreamClosed(_ attempt: Attempt, _ code: UInt32) {
+        guard let error = closed(attempt, code) else { return }
+        attempt.exchange.use { answer($0, error) }
+    }
+
+    /// The server's connection ended under the attempt.
+    func upstreamLost(_ attempt: Attempt, _ reason: StaticString) {
+        guard closed(attempt, HTTP2Code.internalError.rawValue) != nil else { return }
+        let error = ProxyError(.upstreamLost, .upstream, "\(reason)")
+        attempt.exchange.use { answer($0, error) }
+    }
+
+    /// Takes the attempt off its connection. Gives the error that the exchange is to be told, nil
+    /// where the response is complete or nobody waits for it.
+    private func closed(_ attempt: Attempt, _ code: UInt32) -> ProxyError? {
+        guard let connection = attempt.upstream.connection else { return nil }
+        let wasAbandoned = attempt.state == .abandoned
+        attempt.state = .closed
+        connection.use {
+            $0.detach(attempt, now: workspace.now)
+            $0.endIfUnused(self)
+        }
+        attempt.pool?.use { pool in
+            pool.requestEnded()
+            if pool.waitingCount > 0 { pool.serveWaiting(self) }
+        }
+        return attempt.exchange.use { exchange in
+            exchange.request.discard(returning: workspace.segments)
+            if exchange.phase == .over {
+                workspace.give(exchange)
+                return nil
+            }
+            if wasAbandoned { return nil }
+            guard attempt.response.flow.isEnded else {
+                workspace.counters.add(.upstreamResets)
+                return resetError(attempt, code)
+            }
+            refuseRest(exchange)
+            return nil
+        }
+    }
+
+    private func resetError(_ attempt: Attempt, _ code: UInt32) -> ProxyError {
+        let code = HTTP2Code(received: code)
+        if code == .refusedStream || attempt.failedToSend {
+            return ProxyError(.refused, .upstream, "the server refused the stream", code: code)
+        }
+        let words = "the server reset the stream with \(code)"
+        return ProxyError(.upstreamReset, .upstream, words, code: code)
+    }
+
+    /// The response is complete: what the client still sends goes nowhere.
+    private func refuseRest(_ exchange: Exchange) {
+        guard !exchange.request.flow.isEnded else { return }
+        exchange.resetsAfterResponse = true
+        if exchange.isResponseSent { resetDownstream(exchange, .noError) }
+    }
+
+    /// The client's stream is closed, or its connection is.
+    func downstreamClosed(_ exchange: Exchange, _ code: UInt32) {
+        guard let connection = exchange.downstream.connection else { return }
+        if code != HTTP2Code.noError.rawValue { workspace.counters.add(.clientResets) }
+        connection.use { $0.detach(exchange, now: workspace.now) }
+        exchange.phase = .over
+        workspace.timers.cancel(&exchange.timer)
+        if let generation = exchange.generation {
+            generation.use { $0.users -= 1 }
+            exchange.generation = nil
+        }
+        exchange.attempt.use { attempt in
+            abandon(attempt)
+            if !attempt.upstream.isOpen { workspace.give(exchange) }
+        }
+    }
+
+    // MARK: Ends that are not the server's
+
+    /// Gives up what was begun and tells the caller why.
+    func fail(_ exchange: Exchange, _ error: ProxyError) {
+        exchange.attempt.use { abandon($0) }
+        answer(exchange, error)
+    }
+
+    /// Tells the caller what went wrong, in whatever way is left.
+    func answer(_ exchange: Exchange, _ error: ProxyError) {
+        guard exchange.downstream.isOpen, exchange.phase != .over else { return }
+        let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
+        if !hasStarted { return answerLocally(exchange, error) }
+        let isFinished = exchange.attempt.use { $0.response.flow.isFinished }
+        if isFinished || exchange.phase == .answering { return }
+        exchange.phase = .answering
+        exchange.request.discard(returning: workspace.segments)
+        guard exchange.isGRPC else { return resetDownstream(exchange, error.resetCode) }
+        endWithTrailers(exchange, error)
+    }
+
+    /// gRPC, headers were sent: a status in trailers. What a server sent before it failed is still
+    /// passed on; not so where the client does not take it, or the time is over.
+    private func endWithTrailers(_ exchange: Exchange, _ error: ProxyError) {
+        exchange.resetsAfterResponse = !exchange.request.flow.isEnded
+        exchange.attempt.use { attempt in
+            attempt.response.trailers = statusFields(error, attempt, into: HeaderBlock())
+            let waitsForWindow = attempt.response.body.count > 0 && error.fault != .upstream
+            if waitsForWindow || attempt.response.flow.isEnded {
+                attempt.response.discard(returning: workspace.segments)
+                exchange.downstream.connection?.use {
+                    $0.session.submitTrailers(
+                        exchange.downstream.streamID, attempt.response.trailers)
+                    $0.markDirty(workspace)
+                }
+                return
+            }
+            attempt.response.flow.trailersReceived()
+            let available = attempt.response.body.count
+            if attempt.response.flow.advance(available: available) == .resume {
+                exchange.downstream.connection?.use {
+                    $0.session.resume(exchange.downstream.streamID)
+                    $0.markDirty(workspace)
+                }
+            }
+        }
+    }
+
+    func resetDownstream(_ exchange: Exchange, _ code: HTTP2Code) {
+        exchange.downstream.connection?.use {
+            $0.session.reset(exchange.downstream.streamID, code: code)
+            $0.markDirty(workspace)
+        }
+    }
+
+    // MARK: Weir's own answers
+
+    private func answerLocally(_ exchange: Exchange, _ error: ProxyError) {
+        // 415 is told in HTTP's words: the caller does not speak gRPC.
+        if exchange.isGRPC {
+            submitOwn(exchange, hasBody: false) { attempt in
+                var block = HeaderBlock()
+                append(":status", "200", to: &block, attempt)
+                append("content-type", "application/grpc", to: &block, attempt)
+                return statusFields(error, attempt, into: block)
+            }
+        } else {
+            let body = Array((error.detail + "\n").utf8)
+            let text = Array("text/plain; charset=utf-8".utf8)
+            respond(exchange, status: error.httpStatus, contentType: text, body: body)
+        }
+    }
+
+    func respond(_ exchange: Exchange, _ response: DirectResponse) {
+        guard exchange.isGRPC else {
+            return respond(
+                exchange, status: response.status, contentType: response.contentType,
+                body: response.body)
+        }
+        submitOwn(exchange, hasBody: false) { attempt in
+            var block = HeaderBlock()
+            append(":status", "200", to: &block, attempt)
+            append("content-type", "application/grpc", to: &block, attempt)
+            appendStatus(UInt32(response.grpcStatus), response.message, to: &block, attempt)
+            return block
+        }
+    }
+
+    private func respond(
+        _ exchange: Exchange, status: UInt16, contentType: [UInt8], body: [UInt8]
+    ) {
+        let isHead = exchange.request.headers.value(at: exchange.head.method)?.equals("HEAD")
+        let sendsBody = !body.isEmpty && isHead != true
+        submitOwn(exchange, hasBody: sendsBody) { attempt in
+            var block = HeaderBlock()
+            append(":status", Array("\(status)".utf8), to: &block, attempt)
+            if !body.isEmpty { append("content-type", contentType, to: &block, attempt) }
+            append("content-length", Array("\(body.count)".utf8), to: &block, attempt)
+            if sendsBody {
+                attempt.response.body.append(body.span.bytes, from: workspace.segments)
+            }
+            return block
+        }
+    }
+
+    func respond(_ exchange: Exchange, _ redirect: Redirect) {
+        let location = redirect.location(of: exchange)
+        submitOwn(exchange, hasBody: false) { attempt in
+            var block = HeaderBlock()
+            append(":status", Array("\(redirect.status)".utf8), to: &block, attempt)
+            append("location", location, to: &block, attempt)
+            append("content-length", "0", to: &block, attempt)
+            return block
+        }
+    }
+
+    /// Submits a response that `fill` makes; the exchange's attempt carries it.
+    private func submitOwn(
+        _ exchange: Exchange, hasBody: Bool, _ fill: (Attempt) -> HeaderBlock
+    ) {
+        guard exchange.downstream.isOpen else { return }
+        workspace.counters.add(.localAnswers)
+        exchange.phase = .answering
+        exchange.request.discard(returning: workspace.segments)
+        exchange.resetsAfterResponse = !exchange.request.flow.isEnded
+        exchange.attempt.use { attempt in
+            attempt.response.reset(returning: workspace.segments)
+            attempt.outgoingHeaders = fill(attempt)
+            attempt.response.flow.headersReceived()
+            attempt.response.flow.endReceived()
+            _ = attempt.response.flow.advance(available: attempt.response.body.count)
+        }
+        submitResponse(exchange, hasBody: hasBody)
+    }
+
+    private func statusFields(
+        _ error: ProxyError, _ attempt: Attempt, into block: HeaderBlock
+    ) -> HeaderBlock {
+        var block = block
+        appendStatus(UInt32(error.grpcStatus.rawValue), error.detail, to: &block, attempt)
+        return block
+    }
+
+    private func appendStatus(
+        _ status: UInt32, _ message: String, to block: inout HeaderBlock, _ attempt: Attempt
+    ) {
+        append("grpc-status", Array("\(status)".utf8), to: &block, attempt)
+        if message.isEmpty { return }
+        var encoded: [UInt8] = []
+        PercentCoding.encode(Array(message.utf8).span, into: &encoded)
+        append("grpc-message", encoded, to: &block, attempt)
+    }
+
+    private func append(
+        _ name: StaticString, _ value: StaticString, to block: inout HeaderBlock, _ attempt: Attempt
+    ) {
+        _ = block.append(
+            ByteView(name), ByteView(value), in: &attempt.arena, from: workspace.blocks)
+    }
+
+    private func append(
+        _ name: StaticString, _ value: [UInt8], to block: inout HeaderBlock, _ attempt: Attempt
+    ) {
+        guard let kept = attempt.arena.keep(value.span, from: workspace.blocks) else { return }
+        _ = block.append(ByteView(name), kept, in: &attempt.arena, from: workspace.blocks)
+    }
+}

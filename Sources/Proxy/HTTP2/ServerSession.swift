@@ -1,0 +1,350 @@
+internal import CNghttp2
+internal import Rules
+internal import Wire
+
+/// The side of a connection that clients speak to. A stream's user data is its exchange.
+@safe
+final class ServerSession: HTTP2Session {
+    private var owner: Borrowed<DownstreamConnection>?
+    @safe @exclusivity(unchecked) private var current: Borrowed<Exchange>?
+    @safe @exclusivity(unchecked) private var currentID: Int32 = 0
+
+    init(_ workspace: Workspace, _ limits: DownstreamLimits) {
+        let windows = Windows(
+            stream: limits.streamWindowBytes,
+            streamMax: max(limits.streamWindowBytes, limits.streamWindowBytesMax),
+            connection: limits.connectionWindowBytes)
+        super.init(workspace, windows, FrameBudget(.init(limits)))
+        let callbacks = workspace.serverCallbacks(for: limits)
+        unsafe handle = callbacks.makeServer(userData: Borrowed(self).pointer, workspace.blocks)
+        submitSettings([
+            (NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.concurrentStreams),
+            (NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(windows.stream)),
+            (NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(clamping: limits.headerListBytes)),
+        ])
+    }
+
+    func setOwner(_ connection: DownstreamConnection) { owner = Borrowed(connection) }
+
+    // MARK: Verbs
+
+    /// The headers of a response; with `hasBody` the body and trailers follow from the exchange.
+    func submitResponse(_ streamID: Int32, _ exchange: Exchange, hasBody: Bool) -> Bool {
+        let headers = exchange.attempt.use { $0.outgoingHeaders }
+        var provider = unsafe nghttp2_data_provider(
+            source: nghttp2_data_source(ptr: Borrowed(exchange).pointer),
+            read_callback: readResponseBody)
+        return unsafe withUnsafePointer(to: &provider) {
+            unsafe nghttp2_submit_response(
+                handle, streamID, headers.fields, headers.count, hasBody ? $0 : nil)
+        } == 0
+    }
+
+    /// A 1xx response: others follow.
+    func submitInterim(_ streamID: Int32, _ headers: HeaderBlock) {
+        unsafe _ = nghttp2_submit_headers(
+            handle, 0, streamID, nil, headers.fields, headers.count, nil)
+    }
+
+    /// The first GOAWAY of a graceful end: no new streams, please, but none is refused yet.
+    func submitShutdownNotice() { unsafe _ = nghttp2_submit_shutdown_notice(handle) }
+
+    /// The second: names the last stream that will be served.
+    func submitGoAway() {
+        let last = unsafe nghttp2_session_get_last_proc_stream_id(handle)
+        unsafe _ = nghttp2_submit_goaway(handle, 0, last, HTTP2Code.noError.rawValue, nil, 0)
+    }
+
+    /// The stream will get no events any more.
+    func forget(_ streamID: Int32) {
+        unsafe _ = nghttp2_session_set_stream_user_data(handle, streamID, nil)
+        if currentID == streamID { current = nil }
+    }
+
+    // MARK: Noting what was received (called by the thunks)
+
+    @inline(always)
+    private func exchange(of streamID: Int32) -> Borrowed<Exchange>? {
+        if currentID == streamID { return current }
+        currentID = streamID
+        current = unsafe nghttp2_session_get_stream_user_data(handle, streamID)
+            .map { unsafe Borrowed($0) }
+        return current
+    }
+
+    fileprivate func headersBegan(_ frame: nghttp2_frame) {
+        let streamID = unsafe frame.hd.stream_id
+        isInHeaderBlock = true
+        guard unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST, let owner else {
+            _ = exchange(of: streamID)
+            return
+        }
+        notes.streamsBegan &+= 1
+        let exchange = workspace.use { workspace in
+            budget.streamBegan(now: workspace.now)
+            return workspace.takeExchange()
+        }
+        exchange.use { exchange in
+            exchange.startedAt = workspace.use { $0.now }
+            owner.use { $0.attach(exchange, streamID) }
+        }
+        unsafe _ = nghttp2_session_set_stream_user_data(handle, streamID, exchange.pointer)
+        current = exchange
+        currentID = streamID
+    }
+
+    @inline(never)
+    fileprivate func headerReceived(
+        _ frame: nghttp2_frame, _ name: nghttp2_vec, _ value: nghttp2_vec, flags: UInt8
+    ) -> Bool {
+        guard let current else { return true }
+        let isRequest = unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST
+        let verdict = current.use { exchange in
+            blocks.use { pool in
+                isRequest
+                    ? unsafe exchange.requestFieldReceived(name, value, flags, pool)
+                    : unsafe exchange.requestTrailerReceived(name, value, flags, pool)
+            }
+        }
+        if verdict == .abusive { trip(.headerList) }
+        return verdict == .taken
+    }
+
+    fileprivate func frameReceived(_ frame: nghttp2_frame) {
+        let header = unsafe frame.hd
+        let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+        switch UInt32(header.type) {
+        case NGHTTP2_HEADERS.rawValue:
+            isInHeaderBlock = false
+            guard let exchange = exchange(of: header.stream_id) else { return }
+            note(exchange) { flow in
+                if flow.hasHeaders {
+                    flow.trailersReceived()
+                } else {
+                    flow.headersReceived()
+                    if isEnd { flow.endReceived() }
+                }
+            }
+        case NGHTTP2_DATA.rawValue:
+            trip(budget.dataReceived(isEmpty: header.length == 0 && !isEnd))
+            guard isEnd, let exchange = exchange(of: header.stream_id) else { return }
+            note(exchange) { $0.endReceived() }
+        case NGHTTP2_SETTINGS.rawValue:
+            settingsFrameReceived(isAck: header.isAck)
+        case NGHTTP2_PING.rawValue:
+            pingFrameReceived(isAck: header.isAck)
+        case NGHTTP2_RST_STREAM.rawValue:
+            streamReset(header.stream_id)
+        default: return
+        }
+    }
+
+    fileprivate func bodyReceived(_ streamID: Int32, _ bytes: RawSpan) {
+        dataReceived(bytes.byteCount)
+        guard let exchange = exchange(of: streamID) else { return }
+        let now = workspace.use { $0.now }
+        segments.use { pool in
+            exchange.use { $0.request.bodyReceived(bytes, pool, now: now) }
+        }
+        note(exchange) { _ in }
+    }
+
+    /// Changes the request's flow, and lists the exchange for processing.
+    @inline(always)
+    private func note(_ borrowed: Borrowed<Exchange>, _ change: (inout MessageFlow) -> Void) {
+        borrowed.use { exchange in
+            change(&exchange.request.flow)
+            if exchange.request.flow.note() {
+                workspace.use { $0.events.append(.requestProgressed(borrowed)) }
+            }
+        }
+    }
+
+    /// A reset by the client, or by nghttp2 for the client's fault.
+    private func streamReset(_ streamID: Int32) {
+        guard let exchange = exchange(of: streamID) else { return }
+        workspace.use { workspace in
+            let isEarly = exchange.use { $0.isEarly(now: workspace.now) }
+            trip(budget.streamReset(isEarly: isEarly, now: workspace.now))
+        }
+    }
+
+    fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
+        guard let exchange = exchange(of: streamID) else { return }
+        current = nil
+        workspace.use { $0.events.append(.downstreamClosed(exchange, code: code)) }
+    }
+
+    // MARK: Noting what was sent
+
+    @inline(always)
+    fileprivate func frameSent(_ frame: nghttp2_frame) {
+        let header = unsafe frame.hd
+        countFrameSent(header.type)
+        if header.type == UInt8(NGHTTP2_RST_STREAM.rawValue) {
+            // Those for a peer's fault count as its own (CVE-2025-8671); our answers' do not.
+            let code = unsafe frame.rst_stream.error_code
+            if code == HTTP2Code.protocolError.rawValue
+                || code == HTTP2Code.flowControlError.rawValue
+                || code == HTTP2Code.streamClosed.rawValue
+            {
+                streamReset(header.stream_id)
+            }
+            return
+        }
+        let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+        guard isEnd, header.type <= UInt8(NGHTTP2_HEADERS.rawValue) else { return }
+        guard let exchange = exchange(of: header.stream_id) else { return }
+        exchange.use { exchange in
+            exchange.isResponseSent = true
+            // RFC 9113, 8.1: the rest of the request is not wanted. Submitted only now: nghttp2
+            // given a reset right after the response sends the reset alone.
+            if exchange.resetsAfterResponse { reset(header.stream_id, code: .noError) }
+        }
+    }
+
+    fileprivate func frameNotSent(_ frame: nghttp2_frame) {
+        let header = unsafe frame.hd
+        guard header.type == UInt8(NGHTTP2_HEADERS.rawValue),
+            let exchange = exchange(of: header.stream_id)
+        else { return }
+        workspace.use { $0.events.append(.responseNotSent(exchange)) }
+    }
+
+    @inline(always)
+    fileprivate func frameSending(
+        _ exchange: Exchange, _ frameHeader: UnsafeRawPointer, _ byteCount: Int
+    ) -> DataSent {
+        guard output.use({ $0.room >= byteCount &+ 9 }) else {
+            isOutputFull = true
+            return .outputFull
+        }
+        // Discarded between the question for bytes and now: the socket was full in the middle.
+        guard exchange.attempt.use({ $0.response.body.count >= byteCount }) else { return .gone }
+        exchange.attempt.use { attempt in
+            segments.use { pool in
+                output.use { output in
+                    unsafe output.append(frameHeader, 9)
+                    attempt.response.body.move(byteCount, to: output, returning: pool)
+                }
+            }
+            workspace.use { attempt.responseBytesPassed(byteCount, $0) }
+        }
+        return .taken
+    }
+}
+
+extension nghttp2_frame_hd {
+    var isAck: Bool { flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 }
+}
+
+// MARK: Thunks
+
+private let readResponseBody: nghttp2_data_source_read_callback = {
+    _, streamID, _, limit, flags, source, userData in
+    guard let source = unsafe source?.pointee.ptr, let userData = unsafe userData,
+        let flags = unsafe flags
+    else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+    return unsafe Borrowed<Exchange>(source).use { exchange in
+        exchange.attempt.use { attempt in
+            let available = attempt.response.body.count
+            let portion = attempt.response.flow.portion(available: available, limit: limit)
+            return unsafe portion.answer(flags) {
+                unsafe Borrowed<ServerSession>(userData).use {
+                    $0.submitTrailers(streamID, attempt.response.trailers)
+                }
+            }
+        }
+    }
+}
+
+@inline(always)
+private func withSession(
+    _ userData: UnsafeMutableRawPointer?, _ body: (ServerSession) -> Void
+) -> CInt {
+    guard let userData = unsafe userData else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+    unsafe Borrowed<ServerSession>(userData).use(body)
+    return 0
+}
+
+extension SessionCallbacks {
+    static func server(_ limits: DownstreamLimits) -> SessionCallbacks {
+        let callbacks = SessionCallbacks(continuations: limits.continuations)
+        unsafe nghttp2_option_set_stream_reset_rate_limit(
+            callbacks.options, UInt64(clamping: limits.resetBurst),
+            UInt64(clamping: limits.resetsPerSecond))
+        unsafe nghttp2_option_set_max_outbound_ack(
+            callbacks.options, max(limits.controlFramesQueued, 1))
+        unsafe callbacks.setServerReceiving(callbacks.callbacks)
+        unsafe callbacks.setServerSending(callbacks.callbacks)
+        return callbacks
+    }
+
+    private func setServerReceiving(_ callbacks: OpaquePointer?) {
+        unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, hd, userData in
+            unsafe withSession(userData) { if let hd = unsafe hd { unsafe $0.frameBegan(hd.pointee.type) } }
+        }
+        unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
+            _, frame, userData in
+            unsafe withSession(userData) { session in
+                if let frame = unsafe frame { unsafe session.headersBegan(frame.pointee) }
+            }
+        }
+        unsafe nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
+            _, frame, name, value, flags, userData in
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+            }
+            let isTaken = unsafe Borrowed<ServerSession>(userData).use { session in
+                unsafe session.headerReceived(
+                    frame.pointee, nghttp2_rcbuf_get_buf(name), nghttp2_rcbuf_get_buf(value),
+                    flags: flags)
+            }
+            return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
+            _, frame, userData in
+            unsafe withSession(userData) { session in
+                if let frame = unsafe frame { unsafe session.frameReceived(frame.pointee) }
+            }
+        }
+        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
+            _, _, streamID, data, count, userData in
+            unsafe withSession(userData) { session in
+                guard let data = unsafe data else { return }
+                let bytes = unsafe RawSpan(_unsafeStart: data, byteCount: count)
+                session.bodyReceived(streamID, bytes)
+            }
+        }
+        unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {
+            _, streamID, code, userData in
+            unsafe withSession(userData) { $0.streamClosed(streamID, code: code) }
+        }
+    }
+
+    private func setServerSending(_ callbacks: OpaquePointer?) {
+        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) {
+            _, frame, userData in
+            unsafe withSession(userData) { session in
+                if let frame = unsafe frame { unsafe session.frameSent(frame.pointee) }
+            }
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {
+            _, frame, _, userData in
+            unsafe withSession(userData) { session in
+                if let frame = unsafe frame { unsafe session.frameNotSent(frame.pointee) }
+            }
+        }
+        unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
+            _, _, frameHeader, count, source, userData in
+            guard let pointer = unsafe source?.pointee.ptr, let frameHeader = unsafe frameHeader,
+                let userData = unsafe userData
+            else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+            return unsafe Borrowed<ServerSession>(userData).use { session in
+                unsafe Borrowed<Exchange>(pointer).use { exchange in
+                    unsafe session.frameSending(exchange, frameHeader, count).code
+                }
+            }
+        }
+    }
+}

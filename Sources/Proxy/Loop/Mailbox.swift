@@ -1,0 +1,62 @@
+internal import Synchronization
+public import Wire
+
+/// Messages to a worker, from any thread.
+public final class Mailbox: Sendable {
+    public enum Message: Sendable {
+        /// Serve by this configuration from now on.
+        case install(Installation, report: (@Sendable (InstallReport) -> Void)?)
+        /// A connection that another worker accepted on this socket.
+        case adopt(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)
+        /// Accept no more and ask every client to go, spread over so many nanoseconds; what is not
+        /// over `limit` nanoseconds later is cut.
+        case drain(spread: Int64, limit: Int64)
+        /// End at once.
+        case stop
+        /// Calls back with what the worker holds.
+        case census(@Sendable (Census) -> Void)
+    }
+
+    private let messages = Mutex<[Message]>([])
+    private let hasMessages = Atomic<Bool>(false)
+    private let waker: Waker
+
+    init(waker: Waker) { self.waker = waker }
+
+    public func post(_ message: Message) {
+        messages.withLock { $0.append(message) }
+        hasMessages.store(true, ordering: .releasing)
+        waker.ring()
+    }
+
+    /// True where a turn has something to take.
+    public var isEmpty: Bool { !hasMessages.load(ordering: .acquiring) }
+
+    func take() -> [Message] {
+        guard hasMessages.exchange(false, ordering: .acquiringAndReleasing) else { return [] }
+        return messages.withLock { messages in
+            defer { messages = [] }
+            return messages
+        }
+    }
+}
+
+/// What a worker holds, for tests, and for people who want to know.
+public struct Census: Sendable {
+    public var connections = 0
+    public var upstreamConnections = 0
+    public var exchanges = 0
+    public var waiting = 0
+    public var timers = 0
+    public var generations = 0
+    public var segments = 0
+    public var blockBytes = 0
+    public var counters: [(name: String, count: UInt64)] = []
+}
+
+/// How an installation went in one worker.
+public struct InstallReport: Sendable {
+    public let revision: String
+    /// For how long the worker did nothing else.
+    public let nanoseconds: Int64
+}

@@ -1,0 +1,83 @@
+internal import Rules
+
+typealias WorkerTimer = TimerWheel<TimerTarget>.Timer
+
+/// Whose timer it is. All of these outlive their timers: they cancel them when they end.
+enum TimerTarget: BitwiseCopyable {
+    case exchange(Borrowed<Exchange>)
+    case connection(Borrowed<Connection>)
+    /// The listeners accept again.
+    case accepting
+}
+
+/// What C callbacks note down; processed when nghttp2 has returned.
+enum SessionEvent {
+    case requestProgressed(Borrowed<Exchange>)
+    case responseProgressed(Borrowed<Attempt>)
+    case downstreamClosed(Borrowed<Exchange>, code: UInt32)
+    case upstreamClosed(Borrowed<Attempt>, code: UInt32)
+    /// The response's header block did not fit a frame.
+    case responseNotSent(Borrowed<Exchange>)
+}
+
+/// What a worker lends to its connections: pools, buffers, timers and the lists processed each turn.
+final class Workspace {
+    /// As much as one write takes. A socket that is full leaves at most this much behind.
+    static let outputBytes = 64 << 10
+    static let readBytes = 64 << 10
+
+    let system: System
+    let blocks = BlockPool()
+    let segments = SegmentPool()
+    // A frame more than what one write takes, and its header.
+    let output = OutputBuffer(capacity: Workspace.outputBytes + 32_768)
+    let input = ReadBuffer(capacity: Workspace.readBytes)
+    let counters = Counters()
+    let log: EventLog
+
+    /// The time at which the turn began; one clock read a turn.
+    @safe @exclusivity(unchecked) var now: Int64
+    // Appended to from callbacks, see Exchange.
+    @safe @exclusivity(unchecked) var events: [SessionEvent] = []
+    @safe @exclusivity(unchecked) var dirty: [Borrowed<Connection>] = []
+    @safe @exclusivity(unchecked) var timers: TimerWheel<TimerTarget>
+    @safe @exclusivity(unchecked) private var idleExchanges: [Exchange] = []
+    private(set) var exchangesInUse = 0
+    private var exchanges: [Exchange] = []
+    private(set) lazy var clientCallbacks = SessionCallbacks.client()
+    private var serverCallbacks: [(limits: DownstreamLimits, callbacks: SessionCallbacks)] = []
+
+    init(_ system: System, _ log: EventLog) {
+        self.system = system
+        self.log = log
+        now = system.now()
+        timers = TimerWheel(now: now)
+        events.reserveCapacity(4096)
+        dirty.reserveCapacity(1024)
+    }
+
+    /// One set for each set of limits; listeners are few, and so are their reloads.
+    func serverCallbacks(for limits: DownstreamLimits) -> SessionCallbacks {
+        if let known = serverCallbacks.first(where: { $0.limits == limits }) {
+            return known.callbacks
+        }
+        let callbacks = SessionCallbacks.server(limits)
+        serverCallbacks.append((limits, callbacks))
+        return callbacks
+    }
+
+    func takeExchange() -> Borrowed<Exchange> {
+        exchangesInUse += 1
+        if let exchange = idleExchanges.popLast() { return Borrowed(exchange) }
+        let exchange = Exchange()
+        exchanges.append(exchange)
+        return Borrowed(exchange)
+    }
+
+    func give(_ exchange: Exchange) {
+        exchangesInUse -= 1
+        timers.cancel(&exchange.timer)
+        exchange.reset(self)
+        idleExchanges.append(exchange)
+    }
+}

@@ -1,0 +1,162 @@
+internal import CNghttp2
+internal import Rules
+internal import Wire
+
+/// One try of an exchange at one endpoint, and the response that came of it. Pooled with its
+/// exchange.
+///
+///     idle <-> pending -> streaming -> closed
+///                            |            ^
+///                            +-> abandoned +
+///
+/// - abandoned: given up and reset; the stream is not closed yet and what still comes is dropped.
+final class Attempt {
+    enum State { case idle, pending, streaming, abandoned, closed }
+
+    enum Fault { case headerList, trailers, interimResponses }
+
+    private static let abuseFactor = 4
+
+    // Touched from C callbacks as Exchange's members are; the reason stands there.
+    @safe @exclusivity(unchecked) var arena = HeaderArena()
+    @safe @exclusivity(unchecked) var response = Message()
+    @safe @exclusivity(unchecked) var upstream = StreamEnd<UpstreamConnection>()
+    @safe @exclusivity(unchecked) private var owner: Borrowed<Exchange>?
+    private var fieldCount = 0
+    private var interimCount = 0
+
+    /// 1xx responses that were not passed on yet.
+    var interims: [HeaderBlock] = []
+    private(set) var status: UInt16 = 0
+    private(set) var fault: Fault?
+    /// What goes to the client: the response's headers as they came, or edited.
+    var outgoingHeaders = HeaderBlock()
+    /// The request's HEADERS did not fit a frame or came too late: they never left.
+    var failedToSend = false
+
+    // MARK: Upstream's lists
+
+    @safe @exclusivity(unchecked) var state = State.idle
+    var pool: Borrowed<UpstreamPool>?
+    var nextPending: Borrowed<Attempt>?
+    var previousPending: Borrowed<Attempt>?
+    /// Endpoints tried in vain before a connection was found.
+    var connectFailures = 0
+
+    var exchange: Borrowed<Exchange> {
+        guard let owner else { preconditionFailure("an attempt without its exchange") }
+        return owner
+    }
+
+    func belong(to exchange: Exchange) { owner = Borrowed(exchange) }
+
+    // MARK: What nghttp2 received
+
+    /// Stores a field of the block that arrives: interim, final or trailers.
+    @inline(always)
+    func responseFieldReceived(
+        _ name: nghttp2_vec, _ value: nghttp2_vec, _ flags: UInt8, _ pool: BlockPool
+    ) -> Exchange.FieldVerdict {
+        if state == .abandoned { return .taken }
+        let isTrailer = response.flow.hasHeaders
+        response.listBytes &+= name.len &+ value.len &+ 32
+        fieldCount &+= 1
+        if isOverLimit(isTrailer: isTrailer) {
+            fault = fault ?? (isTrailer ? .trailers : .headerList)
+            let isAbuse = isOverLimit(isTrailer: isTrailer, factor: Self.abuseFactor)
+            return isAbuse ? .abusive : .taken
+        }
+        let token = unsafe name.view.use(HeaderToken.of)
+        if token.isHopByHop { return .taken }
+        if token == .status { status = unsafe Self.number(value.view) }
+        let isStored =
+            isTrailer
+            ? unsafe response.trailers.append(name, value, flags: flags, in: &arena, from: pool)
+            : unsafe response.headers.append(name, value, flags: flags, in: &arena, from: pool)
+        return isStored ? .taken : .refused
+    }
+
+    /// A header block is whole.
+    @inline(always)
+    func responseBlockReceived(isEnd: Bool) {
+        response.listBytes = 0
+        fieldCount = 0
+        if response.flow.hasHeaders { return response.flow.trailersReceived() }
+        guard status < 200 else {
+            response.flow.headersReceived()
+            if isEnd { response.flow.endReceived() }
+            return
+        }
+        interimCount += 1
+        if interimCount > limits(\.interimResponses) {
+            fault = fault ?? .interimResponses
+        } else {
+            interims.append(response.headers)
+        }
+        response.headers = HeaderBlock()
+    }
+
+    @inline(always)
+    func responseBytesReceived(_ bytes: RawSpan, _ pool: SegmentPool, now: Int64) {
+        if state == .abandoned { return }
+        response.bodyReceived(bytes, pool, now: now)
+    }
+
+    @inline(always)
+    private func isOverLimit(isTrailer: Bool, factor: Int = 1) -> Bool {
+        upstream.connection?.use { connection in
+            let limits = connection.limits
+            return isTrailer
+                ? response.listBytes / factor > limits.trailerBytes
+                    || fieldCount / factor > limits.trailerFields
+                : response.listBytes / factor > limits.headerListBytes
+                    || fieldCount / factor > limits.headerFields
+        } ?? false
+    }
+
+    private func limits(_ path: KeyPath<UpstreamLimits, Int>) -> Int {
+        upstream.connection?.use { $0.limits[keyPath: path] } ?? 0
+    }
+
+    /// Three digits; nghttp2 has checked them.
+    private static func number(_ value: ByteView) -> UInt16 {
+        value.use { digits in
+            var number: UInt16 = 0
+            for index in digits.indices.prefix(3) {
+                number = number &* 10 &+ UInt16(digits[index] &- UInt8(ascii: "0"))
+            }
+            return number
+        }
+    }
+
+    // MARK: What was passed on
+
+    /// Tells the server's stream, in portions that matter, that response bytes went on.
+    @inline(always)
+    func responseBytesPassed(_ byteCount: Int, _ workspace: Workspace) {
+        exchange.use { $0.progressAt = workspace.now }
+        upstream.connection?.use { connection in
+            let credit = response.bytesPassed(byteCount, connection.session.windows)
+            guard let credit else { return }
+            connection.session.credit(upstream.streamID, credit)
+            connection.markDirty(workspace)
+        }
+    }
+
+    func reset(_ workspace: Workspace) {
+        response.reset(returning: workspace.segments)
+        arena.reset(to: workspace.blocks)
+        outgoingHeaders = HeaderBlock()
+        if !interims.isEmpty { interims.removeAll() }
+        interimCount = 0
+        fieldCount = 0
+        status = 0
+        fault = nil
+        failedToSend = false
+        state = .idle
+        pool = nil
+        nextPending = nil
+        previousPending = nil
+        connectFailures = 0
+    }
+}

@@ -1,0 +1,79 @@
+internal import Rules
+internal import Wire
+
+/// One address of an upstream, as one worker knows it: its connections and when to try again.
+final class Endpoint {
+    let address: SocketAddress
+    private(set) var connections: [UpstreamConnection] = []
+    private var backoff: Backoff
+    /// True once it left the configuration.
+    private(set) var isRetired = false
+
+    init(_ address: SocketAddress, _ timeouts: UpstreamTimeouts) {
+        self.address = address
+        backoff = Backoff(base: timeouts.backoffBase, max: timeouts.backoffMax)
+    }
+
+    func mayConnect(now: Int64) -> Bool { !isRetired && now >= backoff.retryAt }
+    var retryAt: Int64 { backoff.retryAt }
+
+    /// A connection on which a request can be sent now; the fullest first, so that few are kept.
+    @inline(always)
+    var connectionWithRoom: UpstreamConnection? {
+        for connection in connections where connection.hasRoom { return connection }
+        return nil
+    }
+
+    /// Connections on their way.
+    var awaited: Int {
+        var count = 0
+        for connection in connections where connection.isAwaited { count += 1 }
+        return count
+    }
+
+    func add(_ connection: UpstreamConnection) { connections.append(connection) }
+    func remove(_ connection: UpstreamConnection) { connections.removeAll { $0 === connection } }
+
+    /// How many failures there were in a row.
+    func connectionFailed(_ workspace: Workspace) -> Int {
+        backoff.failed(now: workspace.now, draw: workspace.system.random())
+    }
+
+    func connectionSucceeded() { backoff.succeeded() }
+
+    func retire(_ worker: Worker) {
+        isRetired = true
+        for connection in connections { connection.retire(worker) }
+    }
+
+    func unretire() { isRetired = false }
+}
+
+/// When to try again after failures: doubling from `base` to `max`, a fifth of jitter either way.
+struct Backoff {
+    private let base: Int64
+    private let max: Int64
+    private var failures = 0
+    private(set) var retryAt: Int64 = 0
+
+    init(base: Int64, max: Int64) {
+        self.base = base
+        self.max = max
+    }
+
+    /// `draw` is any random number.
+    mutating func failed(now: Int64, draw: UInt64) -> Int {
+        failures += 1
+        let doublings = Int64(min(failures - 1, 20))
+        let (scaled, overflow) = base.multipliedReportingOverflow(by: 1 << doublings)
+        let delay = overflow ? max : min(max, scaled)
+        let jitter = Int64(draw % 401) - 200
+        retryAt = now + delay + delay / 1_000 * jitter
+        return failures
+    }
+
+    mutating func succeeded() {
+        failures = 0
+        retryAt = 0
+    }
+}

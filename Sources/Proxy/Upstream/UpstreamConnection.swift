@@ -1,0 +1,274 @@
+internal import Configuration
+internal import Rules
+internal import Wire
+
+/// A server's connection: owns the client session and the attempts that run over it.
+///
+///     connecting -> greeting -> ready -> retired
+///
+/// - greeting: connected; the server's SETTINGS have not come, so that its limits are not known and
+///   it may not speak HTTP/2 at all. Requests are sent only to servers that are ready.
+/// - retired: a GOAWAY came, or the endpoint left the configuration: no new attempts.
+final class UpstreamConnection: Connection {
+    enum Readiness { case connecting, greeting, ready, retired }
+
+    let session: ClientSession
+    let limits: UpstreamLimits
+    private let timeouts: UpstreamTimeouts
+    let endpoint: Borrowed<Endpoint>
+    let pool: Borrowed<UpstreamPool>
+    private(set) var readiness = Readiness.connecting
+    private(set) var attempts: [Borrowed<Attempt>] = []
+    private var cancelled = CancelledStreams()
+    private var openedAt: Int64
+    private var readAt: Int64
+    private var idleSince: Int64
+    private var pingSentAt: Int64 = 0
+    /// Why it ended, for those whose attempts it took along.
+    private(set) var endReason: StaticString = "the connection to the server was lost"
+
+    init(_ tag: PollTag, _ endpoint: Endpoint, _ pool: UpstreamPool, _ workspace: Workspace) {
+        limits = pool.terms.limits
+        timeouts = pool.terms.timeouts
+        self.endpoint = Borrowed(endpoint)
+        self.pool = Borrowed(pool)
+        session = ClientSession(workspace, pool.terms.limits)
+        openedAt = workspace.now
+        readAt = workspace.now
+        idleSince = workspace.now
+        super.init(tag, endpoint.address, session)
+        isConnecting = true
+        schedule(nextDeadline, workspace)
+    }
+
+    override var streamCount: Int { attempts.count }
+
+    override func describe() -> String {
+        "upstream=\(pool.use { $0.name }) endpoint=\(peer)"
+    }
+
+    /// True where another request may be sent now.
+    var hasRoom: Bool {
+        readiness == .ready && attempts.count + cancelled.count < session.streamsMax
+            && session.allowsRequests && !isDoomed && !isLingering
+    }
+
+    var isAwaited: Bool {
+        (readiness == .connecting || readiness == .greeting) && !isDoomed && !isLingering
+    }
+
+    // MARK: Attempts
+
+    func attach(_ attempt: Attempt, _ streamID: Int32) {
+        attempt.upstream.attach(self, streamID, place: attempts.count)
+        attempts.append(Borrowed(attempt))
+    }
+
+    /// Takes an attempt off the list; the last one moves to its place.
+    func detach(_ attempt: Attempt, now: Int64) {
+        let place = attempt.upstream.place
+        guard let last = attempts.popLast() else { return }
+        if place < attempts.count {
+            attempts[place] = last
+            last.use { $0.upstream.place = place }
+        }
+        attempt.upstream.detach()
+        if attempts.isEmpty { idleSince = now }
+    }
+
+    /// Resets an attempt's stream. Until the server is known to have seen that, it counts against
+    /// the streams that the server allows (CVE-2023-44487: clients that cancel must not make Weir
+    /// open more at the server than it agreed to).
+    func cancel(_ streamID: Int32, _ workspace: Workspace) {
+        session.reset(streamID, code: .cancel)
+        if cancelled.add(now: workspace.now) { session.submitPing() }
+        schedule(workspace.now + CancelledStreams.forgetNanoseconds, workspace)
+        markDirty(workspace)
+    }
+
+    // MARK: What was noted
+
+    override func connected(_ worker: Worker) {
+        let failure = worker.workspace.system.connectionError(tag.descriptor)
+        guard failure == 0 else {
+            return fail("the connection could not be made (errno \(failure))", worker)
+        }
+        isConnecting = false
+        readiness = .greeting
+        markDirty(worker.workspace)
+        schedule(nextDeadline, worker.workspace)
+    }
+
+    override func noted(_ worker: Worker) {
+        let workspace = worker.workspace
+        readAt = workspace.now
+        if session.notes.pingAcked {
+            session.notes.pingAcked = false
+            pingSentAt = 0
+            cancelled.pingAcked()
+        }
+        if session.notes.streamsBegan > 0 { cancelled.serverSpoke() }
+        if session.notes.settingsReceived, readiness == .greeting {
+            readiness = .ready
+            endpoint.use { $0.connectionSucceeded() }
+            schedule(nextDeadline, workspace)
+        }
+        if let goAway = session.notes.goAway {
+            session.notes.goAway = nil
+            goAwayReceived(goAway, worker)
+        }
+        pool.use { $0.serveWaiting(worker) }
+    }
+
+    /// nghttp2 has closed the streams above the last ID as refused; the others go on.
+    private func goAwayReceived(_ goAway: HTTP2Session.GoAway, _ worker: Worker) {
+        retire(worker)
+        guard goAway.code != HTTP2Code.noError.rawValue else { return }
+        let code = HTTP2Code(received: goAway.code)
+        worker.workspace.log.write(.warning, "goaway code=\(code) side=server \(describe())")
+    }
+
+    /// No new attempts; ends when the last one does.
+    func retire(_ worker: Worker) {
+        if readiness == .connecting || readiness == .greeting {
+            readiness = .retired
+            return worker.doom(self)
+        }
+        readiness = .retired
+        endIfUnused(worker)
+    }
+
+    func endIfUnused(_ worker: Worker) {
+        guard readiness == .retired, attempts.isEmpty, !isDoomed, !isLingering else { return }
+        session.terminate(code: .noError)
+        markDirty(worker.workspace)
+    }
+
+    private func fail(_ reason: String, _ worker: Worker) {
+        let failures = endpoint.use { $0.connectionFailed(worker.workspace) }
+        worker.workspace.counters.add(.upstreamConnectFailures)
+        if failures <= 1 {
+            worker.workspace.log.write(.warning, "connect failed \(describe()) reason=\"\(reason)\"")
+        }
+        readiness = .retired
+        worker.doom(self)
+    }
+
+    // MARK: Time
+
+    override func unreadDeadline(_ now: Int64) -> Int64 { Self.after(now, timeouts.unreadOutput) }
+
+    private static func after(_ start: Int64, _ timeout: Int64) -> Int64 {
+        timeout > 0 ? start &+ timeout : .max
+    }
+
+    private var nextDeadline: Int64 {
+        switch readiness {
+        case .connecting: return Self.after(openedAt, timeouts.connect)
+        case .greeting: return Self.after(openedAt, timeouts.settings)
+        case .ready, .retired: break
+        }
+        var next = attempts.isEmpty ? Self.after(idleSince, timeouts.idle) : .max
+        if pingSentAt > 0 {
+            next = min(next, Self.after(pingSentAt, timeouts.keepaliveAck))
+        } else if !attempts.isEmpty {
+            next = min(next, Self.after(readAt, timeouts.keepalive))
+        }
+        if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
+        return next
+    }
+
+    override func expired(_ worker: Worker) {
+        let now = worker.workspace.now
+        if cancelled.expired(now: now) { pool.use { $0.serveWaiting(worker) } }
+        switch readiness {
+        case .connecting where now >= Self.after(openedAt, timeouts.connect):
+            tripped(.upstreamConnect, worker)
+            return fail("no connection within the time for it", worker)
+        case .greeting where now >= Self.after(openedAt, timeouts.settings):
+            tripped(.upstreamSettings, worker)
+            return fail("the server sent no SETTINGS: does it speak HTTP/2?", worker)
+        default: break
+        }
+        if unsentSince > 0, now >= Self.after(unsentSince, timeouts.unreadOutput) {
+            endReason = "the server took no bytes any more"
+            tripped(.unreadOutput, worker)
+            return worker.doom(self)
+        }
+        if pingSentAt > 0, now >= Self.after(pingSentAt, timeouts.keepaliveAck) {
+            endReason = "the server did not answer a PING"
+            tripped(.upstreamKeepalive, worker)
+            return worker.doom(self)
+        }
+        if readiness == .ready, pingSentAt == 0, !attempts.isEmpty,
+            now >= Self.after(readAt, timeouts.keepalive)
+        {
+            pingSentAt = now
+            session.submitPing()
+            markDirty(worker.workspace)
+        }
+        if attempts.isEmpty, now >= Self.after(idleSince, timeouts.idle) {
+            worker.workspace.counters.add(.upstreamIdle)
+            retire(worker)
+        }
+        schedule(nextDeadline, worker.workspace)
+    }
+
+    // MARK: The end
+
+    override func ended(_ worker: Worker) {
+        if readiness == .connecting || readiness == .greeting {
+            fail("the server closed the connection before its SETTINGS", worker)
+        }
+        readiness = .retired
+        while let attempt = attempts.last {
+            attempt.use { worker.upstreamLost($0, endReason) }
+        }
+        worker.connectionEnded(self)
+    }
+}
+
+/// Streams that were cancelled and that the server may still count. Performs no I/O.
+///
+/// A PING's ACK proves that the server has seen what was sent before it; one is outstanding at most,
+/// and none is sent before the server has spoken since the last: servers strike at PINGs that they
+/// sent nothing between (gRFC A8). Without an ACK they are forgotten after a second.
+struct CancelledStreams {
+    static let forgetNanoseconds: Int64 = 1_000_000_000
+    private var beforePing = 0
+    private var afterPing = 0
+    private var isPingOut = false
+    private var mayPing = true
+    private var forgetAt: Int64 = .max
+
+    var count: Int { beforePing + afterPing }
+
+    /// True where a PING is to be sent behind the reset.
+    mutating func add(now: Int64) -> Bool {
+        forgetAt = now + Self.forgetNanoseconds
+        guard !isPingOut, mayPing else {
+            afterPing += 1
+            return false
+        }
+        beforePing += afterPing + 1
+        afterPing = 0
+        isPingOut = true
+        mayPing = false
+        return true
+    }
+
+    mutating func serverSpoke() { mayPing = true }
+
+    mutating func pingAcked() {
+        beforePing = 0
+        isPingOut = false
+    }
+
+    /// True where streams were forgotten.
+    mutating func expired(now: Int64) -> Bool {
+        guard now >= forgetAt, count > 0 else { return false }
+        self = CancelledStreams()
+        mayPing = false
+        return true
+    }
+}

@@ -1,0 +1,220 @@
+internal import Configuration
+internal import Rules
+public import Synchronization
+internal import Wire
+
+/// An upstream as one worker knows it: its endpoints, their connections, and who waits for them.
+/// Survives reloads by its name.
+///
+/// A request goes to the next endpoint in turn that has a connection with room; endpoints without
+/// one are connected to on the way. Where none has room it waits, first come first served, for
+/// whichever connection has room first.
+final class UpstreamPool {
+    /// Where an attempt may go.
+    enum Placement {
+        case ready(UpstreamConnection)
+        case wait
+        case refused(ProxyError)
+    }
+
+    let name: String
+    private(set) var terms: UpstreamTerms
+    private let counts: UpstreamCounts
+    private var endpoints: [Endpoint] = []
+    /// Endpoints that left the configuration and still have connections.
+    private var retiredEndpoints: [Endpoint] = []
+    private var next = 0
+    private var firstWaiting: Borrowed<Attempt>?
+    private var lastWaiting: Borrowed<Attempt>?
+    private(set) var waitingCount = 0
+    private(set) var isRetired = false
+
+    init(_ terms: UpstreamTerms, _ counts: UpstreamCounts) {
+        name = terms.name
+        self.terms = terms
+        self.counts = counts
+        endpoints = terms.endpoints.map { Endpoint($0, terms.timeouts) }
+    }
+
+    var hasConnections: Bool {
+        (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
+    }
+
+    // MARK: Placing attempts
+
+    func place(_ attempt: Attempt, _ worker: Worker) -> Placement {
+        guard counts.requests.load(ordering: .relaxed) < terms.limits.requests else {
+            worker.workspace.counters.add(.upstreamRequests)
+            return .refused(.overLimit(.upstreamRequests))
+        }
+        if firstWaiting == nil, let connection = connectionWithRoom(worker) {
+            return .ready(connection)
+        }
+        guard isAnyAwaitedOrFull(worker) else { return .refused(unreachable(attempt)) }
+        guard counts.pending.load(ordering: .relaxed) < terms.limits.pending else {
+            worker.workspace.counters.add(.upstreamPending)
+            return .refused(.overLimit(.upstreamPending))
+        }
+        return .wait
+    }
+
+    /// The next endpoint's connection in turn; endpoints that have none are connected to meanwhile.
+    private func connectionWithRoom(_ worker: Worker) -> UpstreamConnection? {
+        let count = endpoints.count
+        for offset in 0..<count {
+            var index = next &+ offset
+            if index >= count { index &-= count }
+            let endpoint = endpoints[index]
+            if let connection = endpoint.connectionWithRoom {
+                next = index &+ 1 == count ? 0 : index &+ 1
+                return connection
+            }
+            if endpoint.awaited == 0 { connect(to: endpoint, worker) }
+        }
+        return nil
+    }
+
+    /// True where waiting makes sense: a connection is on its way, or one is full and will not stay
+    /// so. More are begun where those on their way cannot take all that wait.
+    private func isAnyAwaitedOrFull(_ worker: Worker) -> Bool {
+        var awaited = 0
+        var established = 0
+        for endpoint in endpoints {
+            awaited += endpoint.awaited
+            established += endpoint.connections.count
+        }
+        // A server that has not said how many streams it takes is taken to take 100.
+        if waitingCount >= awaited * 100 {
+            for endpoint in endpoints where endpoint.awaited == 0 { connect(to: endpoint, worker) }
+        }
+        if awaited > 0 || established > 0 { return true }
+        return endpoints.contains { $0.awaited > 0 }
+    }
+
+    private func connect(to endpoint: Endpoint, _ worker: Worker) {
+        guard endpoint.mayConnect(now: worker.workspace.now) else { return }
+        guard counts.connections.load(ordering: .relaxed) < terms.limits.connections else {
+            worker.workspace.counters.add(.upstreamConnections)
+            return
+        }
+        guard let connection = worker.connect(to: endpoint, of: self) else { return }
+        counts.connections.add(1, ordering: .relaxed)
+        endpoint.add(connection)
+    }
+
+    private func unreachable(_ attempt: Attempt) -> ProxyError {
+        ProxyError(.unreachable, .upstream, "no server of upstream \(name) can be reached")
+    }
+
+    // MARK: Counting requests
+
+    func requestBegan() { counts.requests.add(1, ordering: .relaxed) }
+
+    func requestEnded() { counts.requests.subtract(1, ordering: .relaxed) }
+
+    // MARK: Waiting
+
+    func wait(_ attempt: Attempt) {
+        attempt.state = .pending
+        attempt.previousPending = lastWaiting
+        attempt.nextPending = nil
+        if let last = lastWaiting {
+            last.use { $0.nextPending = Borrowed(attempt) }
+        } else {
+            firstWaiting = Borrowed(attempt)
+        }
+        lastWaiting = Borrowed(attempt)
+        waitingCount += 1
+        counts.pending.add(1, ordering: .relaxed)
+    }
+
+    func stopWaiting(_ attempt: Attempt) {
+        guard attempt.state == .pending else { return }
+        if let previous = attempt.previousPending {
+            previous.use { $0.nextPending = attempt.nextPending }
+        } else {
+            firstWaiting = attempt.nextPending
+        }
+        if let next = attempt.nextPending {
+            next.use { $0.previousPending = attempt.previousPending }
+        } else {
+            lastWaiting = attempt.previousPending
+        }
+        attempt.nextPending = nil
+        attempt.previousPending = nil
+        attempt.state = .idle
+        waitingCount -= 1
+        counts.pending.subtract(1, ordering: .relaxed)
+    }
+
+    /// Something may have changed: sends what waits while there is room, and refuses it where no
+    /// connection is to be had any more.
+    func serveWaiting(_ worker: Worker) {
+        while let attempt = firstWaiting {
+            if let connection = connectionWithRoom(worker) {
+                attempt.use {
+                    stopWaiting($0)
+                    worker.begin($0, on: connection)
+                }
+            } else if isAnyAwaitedOrFull(worker) {
+                return
+            } else {
+                attempt.use {
+                    stopWaiting($0)
+                    worker.refuse($0, unreachable($0))
+                }
+            }
+        }
+    }
+
+    // MARK: Connections that ended
+
+    func connectionEnded(_ connection: UpstreamConnection, _ worker: Worker) {
+        counts.connections.subtract(1, ordering: .relaxed)
+        connection.endpoint.use { $0.remove(connection) }
+        retiredEndpoints.removeAll { $0.connections.isEmpty }
+        serveWaiting(worker)
+    }
+
+    // MARK: Reloads
+
+    /// Takes new terms: endpoints that stay keep their connections, those that left drain.
+    func update(_ newTerms: UpstreamTerms, _ worker: Worker) {
+        isRetired = false
+        guard newTerms !== terms else { return }
+        let keepsConnections =
+            newTerms.limits == terms.limits && newTerms.timeouts == terms.timeouts
+        terms = newTerms
+        var kept = keepsConnections ? endpoints : []
+        let updated = newTerms.endpoints.map { address in
+            if let index = kept.firstIndex(where: { $0.address == address }) {
+                return kept.remove(at: index)
+            }
+            return Endpoint(address, newTerms.timeouts)
+        }
+        let leaving = keepsConnections ? kept : endpoints
+        endpoints = updated
+        next = 0
+        for endpoint in leaving {
+            retiredEndpoints.append(endpoint)
+            endpoint.retire(worker)
+        }
+        serveWaiting(worker)
+    }
+
+    /// The upstream left the configuration: its attempts end by themselves.
+    func retire(_ worker: Worker) {
+        isRetired = true
+        for endpoint in endpoints { endpoint.retire(worker) }
+    }
+}
+
+/// An upstream's counts for the whole process, shared by all workers: its limits are for the process.
+/// Survive reloads by the upstream's name.
+public final class UpstreamCounts: Sendable {
+    let connections = Atomic<Int>(0)
+    let requests = Atomic<Int>(0)
+    let pending = Atomic<Int>(0)
+
+    public init() {}
+}
