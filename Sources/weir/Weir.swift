@@ -3,5 +3,18 @@ internal import ArgumentParser
 @main
 struct Weir: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "weir", abstract: "A proxy for HTTP/2 and gRPC.")
+        commandName: "weir", abstract: "A proxy for HTTP/2 and gRPC.",
+        discussion: """
+            Exit status: 0 fine; 1 the answer is no (the configuration is invalid, the request is \
+            refused); 2 it could not be found out (an unreadable file); 64 wrong arguments.
+            """,
+        version: Version.text,
+        subcommands: [Check.self, Explain.self, Schema.self, Version.self])
+}
+
+extension ExitCode {
+    /// The answer is no.
+    static let no = ExitCode(1)
+    /// No answer could be found.
+    static let cannot = ExitCode(2)
 }

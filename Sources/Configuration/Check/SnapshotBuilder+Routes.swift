@@ -1,0 +1,198 @@
+internal import Rules
+internal import Wire
+
+/// Routes: their parts are read one by one, and what must hold between them is checked here.
+extension SnapshotBuilder {
+    static let hostnamesMax = 1_000
+    static let matchesMax = 10_000
+    static let backendsMax = 100
+
+    func addRoute(_ node: NodeID) {
+        guard let fields = checker.fields(node, RouteKey.self) else { return }
+        let name = readRouteName(fields)
+        let listeners = readListeners(fields)
+        let hosts = fields[.hostnames].map(readHostnames) ?? [.any]
+        let matches = readMatches(fields)
+        let action = readAction(fields, matches)
+        let terms = readTerms(fields, matches)
+        guard let name, let action else { return }
+        let route = Route(name: name, index: routes.count, action: action, terms: terms)
+        routes.append(route)
+        for listener in listeners {
+            for match in matches {
+                addPatterns(match, hosts, of: route, to: listener)
+            }
+        }
+    }
+
+    private func readRouteName(_ fields: Fields<RouteKey>) -> String? {
+        guard let node = fields[.name], let name = checker.name(node, "a route's name") else {
+            return nil
+        }
+        if let first = routeNames.updateValue(node, forKey: name) {
+            routeNames[name] = first
+            checker.fail(
+                .duplicateName, node,
+                "another route is called '\(name)', at \(checker.tree.place(first))",
+                expected: "a name of its own")
+        }
+        return name
+    }
+
+    /// Positions in the list of listeners.
+    private func readListeners(_ fields: Fields<RouteKey>) -> [Int] {
+        guard let node = fields[.listeners] else {
+            if listeners.count > 1 {
+                checker.fail(
+                    .missingKey, fields.node,
+                    "this route does not say which of the listeners it belongs to",
+                    expected: "listeners, with names among "
+                        + (Suggestion.list(listeners.map(\.name)) ?? ""))
+            }
+            return listeners.isEmpty ? [] : [0]
+        }
+        var positions: [Int] = []
+        for item in checker.items(node, "listeners", 1...Self.listenersMax) {
+            guard let name = checker.name(item, "a listener's name") else { continue }
+            guard let position = listenerIndex[name] else {
+                checker.failUnknown(
+                    .unknownReference, item, "no listener is called",
+                    known: listeners.map(\.name))
+                continue
+            }
+            if positions.contains(position) {
+                checker.fail(
+                    .duplicateEntry, item, "the listener '\(name)' is listed twice",
+                    expected: "each listener once")
+            } else {
+                positions.append(position)
+            }
+        }
+        return positions
+    }
+
+    private func readTerms(
+        _ fields: Fields<RouteKey>, _ matches: [MatchDraft]
+    ) -> Route.Terms {
+        var terms = Route.Terms()
+        terms.isGRPCOnly = matches.contains(where: \.isMethod)
+        if fields[.backends] == nil { refuseForwardingTerms(fields) }
+        terms.timeout = fields[.timeout].flatMap { checker.duration($0, "a timeout") } ?? 0
+        terms.idleTimeout =
+            fields[.idleTimeout].flatMap { checker.duration($0, "an idle timeout") } ?? 0
+        terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
+        terms.requestHeaders = fields[.requestHeaders].flatMap {
+            readEdits($0, ofRequests: true, isMethod: terms.isGRPCOnly)
+        }
+        terms.responseHeaders = fields[.responseHeaders].flatMap {
+            readEdits($0, ofRequests: false, isMethod: terms.isGRPCOnly)
+        }
+        return terms
+    }
+
+    /// What only a forwarded request has would be ignored without backends.
+    private func refuseForwardingTerms(_ fields: Fields<RouteKey>) {
+        let keys: [RouteKey] = [.timeout, .idleTimeout, .rewrite, .requestHeaders]
+        for key in keys {
+            guard let node = fields[key] else { continue }
+            checker.fail(
+                .conflict, node,
+                "'\(RouteKey.table.terms[key.rawValue].key)' means nothing where Weir answers itself",
+                expected: "it beside backends only")
+        }
+    }
+
+    private func addPatterns(
+        _ match: MatchDraft, _ hosts: [HostPattern], of route: Route, to listener: Int
+    ) {
+        for host in hosts {
+            var pattern = RoutePattern(route: route.index, routeName: route.name)
+            pattern.host = host
+            pattern.path = match.path
+            pattern.httpMethod = match.httpMethod
+            pattern.headers = match.headers
+            pattern.query = match.query
+            listeners[listener].patterns.append(pattern)
+            listeners[listener].places.append(match.node)
+        }
+    }
+}
+
+/// Where requests go.
+extension SnapshotBuilder {
+    private func readAction(
+        _ fields: Fields<RouteKey>, _ matches: [MatchDraft]
+    ) -> Route.Action? {
+        if let node = fields[.backends] {
+            return readBackends(node, isMethod: matches.contains(where: \.isMethod))
+                .map(Route.Action.forward)
+        }
+        if let node = fields[.respond] { return readRespond(node).map(Route.Action.respond) }
+        if let node = fields[.redirect] {
+            if let match = matches.first(where: \.isMethod) {
+                checker.fail(
+                    .conflict, match.node, "gRPC calls cannot be redirected",
+                    expected: "a match with 'path', or backends instead of the redirect")
+            }
+            return readRedirect(node, matches).map(Route.Action.redirect)
+        }
+        return nil
+    }
+
+    private func readBackends(_ node: NodeID, isMethod: Bool) -> WeightedBackends? {
+        let items = checker.items(node, "backends", 1...Self.backendsMax)
+        var backends: [WeightedBackends.Backend] = []
+        backends.reserveCapacity(items.count)
+        for item in items {
+            guard let backend = readBackend(item) else { continue }
+            if backends.contains(where: { $0.upstream == backend.upstream }) {
+                checker.fail(
+                    .duplicateEntry, item,
+                    "the upstream '\(upstreams[backend.upstream].name)' is listed twice",
+                    expected: "each upstream once, with the sum of the weights")
+            }
+            backends.append(backend)
+            if isMethod {
+                upstreams[backend.upstream].hasMethodRoutes = true
+            } else {
+                upstreams[backend.upstream].hasOtherRoutes = true
+            }
+        }
+        guard !items.isEmpty, backends.count == items.count else { return nil }
+        guard backends.contains(where: { $0.weight > 0 }) else {
+            checker.fail(
+                .nothingReceives, node, "every backend has the weight 0",
+                expected: "a weight above 0 for one of them")
+            return nil
+        }
+        return shared(backends)
+    }
+
+    private func readBackend(_ node: NodeID) -> WeightedBackends.Backend? {
+        guard let fields = checker.fields(node, BackendKey.self) else { return nil }
+        var weight: Int64? = 1
+        if let value = fields[.weight] { weight = checker.count(value, "a weight", 0...1_000_000) }
+        guard let reference = fields[.upstream],
+            let name = checker.name(reference, "an upstream's name")
+        else { return nil }
+        guard let upstream = upstreamIndex[name] else {
+            checker.failUnknown(
+                .unknownReference, reference, "no upstream is called",
+                known: upstreams.map(\.name))
+            return nil
+        }
+        return weight.map { WeightedBackends.Backend(upstream: upstream, weight: UInt32($0)) }
+    }
+
+    /// One value for all routes to one upstream alone: most of them are alike, and there may be many.
+    private func shared(_ backends: [WeightedBackends.Backend]) -> WeightedBackends {
+        guard backends.count == 1, backends[0].weight == 1 else {
+            return WeightedBackends(backends)
+        }
+        let upstream = backends[0].upstream
+        if let known = upstreams[upstream].alone { return known }
+        let alone = WeightedBackends(backends)
+        upstreams[upstream].alone = alone
+        return alone
+    }
+}

@@ -1,0 +1,188 @@
+internal import Rules
+internal import Wire
+
+/// Listeners and upstreams.
+extension SnapshotBuilder {
+    func addListener(_ node: NodeID) {
+        guard let fields = checker.fields(node, ListenerKey.self) else { return }
+        let name = fields[.name].flatMap { checker.name($0, "a listener's name") }
+        if let name, let nameNode = fields[.name], let first = listenerIndex[name] {
+            checker.fail(
+                .duplicateName, nameNode,
+                "another listener is called '\(name)', at "
+                    + "\(checker.tree.place(listeners[first].node))",
+                expected: "a name of its own")
+        }
+        let address = fields[.address].flatMap { readAddress($0) }
+        checkCleartext(fields, address)
+        checkAddressIsFree(fields[.address], address)
+        let relaxed = fields[.paths].flatMap { checker.choice($0, "paths", ["strict", "relaxed"]) }
+        let draft = ListenerDraft(
+            name: name ?? "", node: node, address: address,
+            limits: readLimits(fields[.limits]),
+            timeouts: checker.options(
+                fields[.timeouts], OptionTables.downstreamTimeouts,
+                OptionObjects.downstreamTimeouts),
+            allowsRelaxedPaths: relaxed == 1)
+        listeners.append(draft)
+        if let name, listenerIndex[name] == nil { listenerIndex[name] = listeners.count - 1 }
+    }
+
+    func addUpstream(_ node: NodeID) {
+        guard let fields = checker.fields(node, UpstreamKey.self) else { return }
+        let name = fields[.name].flatMap { checker.name($0, "an upstream's name") }
+        if let name, let nameNode = fields[.name], let first = upstreamIndex[name] {
+            checker.fail(
+                .duplicateName, nameNode,
+                "another upstream is called '\(name)', at "
+                    + "\(checker.tree.place(upstreams[first].node))",
+                expected: "a name of its own")
+        }
+        if let balance = fields[.balance] { checkBalance(balance) }
+        let draft = UpstreamDraft(
+            name: name ?? "", node: node,
+            endpoints: fields[.endpoints].map(readEndpoints) ?? [],
+            limits: readUpstreamLimits(fields[.limits]),
+            timeouts: readUpstreamTimeouts(fields[.timeouts]),
+            isGRPCOnly: fields[.grpc].flatMap { checker.boolean($0, "grpc") })
+        upstreams.append(draft)
+        if let name, upstreamIndex[name] == nil { upstreamIndex[name] = upstreams.count - 1 }
+    }
+
+    /// An address, the path of a unix socket made relative to the file that names it.
+    private func readAddress(_ node: NodeID, port required: Bool = false) -> SocketAddress? {
+        guard var text = checker.text(node, "an address") else { return nil }
+        if text.hasPrefix("unix:"), !text.hasPrefix("unix:/"), !text.hasPrefix("unix:@") {
+            let file = checker.tree.files[checker.tree.file(of: node)].name
+            let directory = file.utf8.lastIndex(of: 0x2f).map { file[...$0] } ?? ""
+            text = "unix:" + directory + text.dropFirst("unix:".count)
+        }
+        do {
+            return try SocketAddress(parsing: text)
+        } catch {
+            checker.fail(
+                .badValue, node, "'\(text.quotable)' is not an address", expected: error.expected)
+            return nil
+        }
+    }
+
+    private func checkCleartext(_ fields: Fields<ListenerKey>, _ address: SocketAddress?) {
+        if let tls = fields[.tls] {
+            if checker.tree.kind(tls) == .scalar {
+                _ = checker.choice(tls, "tls", ["off"])
+            } else {
+                checker.fail(
+                    .unsupported, tls, "'tls' is not yet supported by this version",
+                    expected: "off, or a listener on loopback or a unix socket")
+            }
+        } else if let address, !address.isLoopback {
+            checker.fail(
+                .cleartext, fields[.address] ?? fields.node,
+                "other machines can reach \(address), and there is no TLS on it",
+                expected: "tls: off beside it, to say that cleartext is meant")
+        }
+    }
+
+    private func checkAddressIsFree(_ node: NodeID?, _ address: SocketAddress?) {
+        guard let node, let address, !address.isAnyPort,
+            let other = listeners.first(where: { $0.address == address })
+        else { return }
+        checker.fail(
+            .conflict, node, "listener '\(other.name)' has the address \(address) already",
+            expected: "an address of its own")
+    }
+
+    private func checkBalance(_ node: NodeID) {
+        let later = ["least_request", "peak_ewma", "ring_hash", "random", "weighted_round_robin"]
+        let isLater = checker.tree.kind(node) == .mapping
+            || later.contains { checker.tree.bytes(node).elementsEqual($0.utf8) }
+        if isLater {
+            checker.fail(
+                .unsupported, node, "\(checker.found(node)) is not yet supported as a balance",
+                expected: "round_robin")
+        } else {
+            _ = checker.choice(node, "the balance", ["round_robin"])
+        }
+    }
+
+    private func readEndpoints(_ node: NodeID) -> [SocketAddress] {
+        if checker.tree.kind(node) == .mapping {
+            checker.fail(
+                .unsupported, node, "endpoints from DNS are not yet supported by this version",
+                expected: "a list of addresses such as 10.0.0.7:50051")
+            return []
+        }
+        var endpoints: [SocketAddress] = []
+        var seen: Set<SocketAddress> = []
+        for item in checker.items(node, "endpoints", 1...10_000) {
+            guard let address = readAddress(item) else { continue }
+            if address.isAnyPort {
+                checker.fail(
+                    .outOfRange, item, "nothing can listen on port 0", expected: "1 to 65535")
+            } else if seen.insert(address).inserted {
+                endpoints.append(address)
+            } else {
+                checker.fail(
+                    .duplicateEntry, item, "the endpoint \(address) is listed twice",
+                    expected: "each endpoint once")
+            }
+        }
+        return endpoints
+    }
+}
+
+/// Limits and timeouts, and what must hold between two of them.
+extension SnapshotBuilder {
+    private func readLimits(_ node: NodeID?) -> DownstreamLimits {
+        let limits: DownstreamLimits = checker.options(
+            node, OptionTables.downstreamLimits, OptionObjects.downstreamLimits)
+        checkWindows(node, limits.streamWindowBytes, limits.streamWindowBytesMax)
+        return limits
+    }
+
+    private func readUpstreamLimits(_ node: NodeID?) -> UpstreamLimits {
+        let limits: UpstreamLimits = checker.options(
+            node, OptionTables.upstreamLimits, OptionObjects.upstreamLimits)
+        checkWindows(node, limits.streamWindowBytes, limits.streamWindowBytesMax)
+        return limits
+    }
+
+    private func checkWindows(_ node: NodeID?, _ first: Int32, _ most: Int32) {
+        guard let node, first > most else { return }
+        checker.fail(
+            .conflict, node,
+            "stream_window, \(Size.describe(Int64(first))), is above stream_window_max, "
+                + Size.describe(Int64(most)),
+            expected: "stream_window_max to be at least as large")
+    }
+
+    private func readUpstreamTimeouts(_ node: NodeID?) -> UpstreamTimeouts {
+        let timeouts: UpstreamTimeouts = checker.options(
+            node, OptionTables.upstreamTimeouts, OptionObjects.upstreamTimeouts)
+        guard let node else { return timeouts }
+        if timeouts.backoffBase > timeouts.backoffMax {
+            checker.fail(
+                .conflict, node,
+                "backoff_base, \(Duration.describe(timeouts.backoffBase)), is above backoff_max, "
+                    + Duration.describe(timeouts.backoffMax),
+                expected: "backoff_max to be at least as long")
+        }
+        if timeouts.keepalive > 0, timeouts.keepalive < 300_000_000_000 {
+            checker.fail(
+                .keepalive, node,
+                "many gRPC servers close connections whose PINGs come more often than every 5m",
+                expected: "keepalive: 5m or more, unless the servers are known to allow it")
+        }
+        return timeouts
+    }
+}
+
+extension SocketAddress {
+    /// Port 0: the system chooses.
+    var isAnyPort: Bool {
+        switch self {
+        case .ipv4(_, let port), .ipv6(_, _, let port): port == 0
+        case .unix: false
+        }
+    }
+}

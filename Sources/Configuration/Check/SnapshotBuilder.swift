@@ -1,0 +1,151 @@
+internal import Rules
+internal import Wire
+
+/// Turns the checked tree into a `Snapshot`: listeners and upstreams first, as routes name them.
+final class SnapshotBuilder {
+    typealias NodeID = Tree.NodeID
+
+    /// Of any kind in one configuration.
+    static let listenersMax = 1_000
+    static let upstreamsMax = 100_000
+    static let routesMax = 1_000_000
+
+    let checker: Checker
+    var listeners: [ListenerDraft] = []
+    var upstreams: [UpstreamDraft] = []
+    var routes: [Route] = []
+    var listenerIndex: [String: Int] = [:]
+    var upstreamIndex: [String: Int] = [:]
+    /// Where each route's name was first given.
+    var routeNames: [String: NodeID] = [:]
+    /// Matches whose problem with others is known.
+    var reportedPlaces: Set<NodeID> = []
+
+    struct ListenerDraft {
+        let name: String
+        let node: NodeID
+        let address: SocketAddress?
+        let limits: DownstreamLimits
+        let timeouts: DownstreamTimeouts
+        let allowsRelaxedPaths: Bool
+        var patterns: [RoutePattern] = []
+        /// The node of each pattern's match.
+        var places: [NodeID] = []
+    }
+
+    struct UpstreamDraft {
+        let name: String
+        let node: NodeID
+        let endpoints: [SocketAddress]
+        let limits: UpstreamLimits
+        let timeouts: UpstreamTimeouts
+        let isGRPCOnly: Bool?
+        var hasMethodRoutes = false
+        var hasOtherRoutes = false
+        /// What a route to it alone holds, once there is one.
+        var alone: WeightedBackends?
+    }
+
+    init(_ checker: Checker) { self.checker = checker }
+
+    /// Nil if anything is missing without which there is no snapshot; the checker knows why.
+    func build(revision: String) -> Snapshot? {
+        let sections = readSections()
+        for node in sections.listeners { addListener(node) }
+        for node in sections.upstreams { addUpstream(node) }
+        routes.reserveCapacity(sections.routes.count)
+        for node in sections.routes { addRoute(node) }
+        let access = sections.access.flatMap(readAccess)
+        let tables = listeners.indices.map(makeTable)
+        warnOfUnused()
+        guard let access, !checker.hasErrors else { return nil }
+        return Snapshot(
+            revision: revision, listeners: zip(listeners, tables).compactMap(makeTerms),
+            upstreams: upstreams.map(makeTerms), routes: routes, access: access)
+    }
+
+    private func readAccess(_ node: NodeID) -> AccessTerms? {
+        guard let fields = checker.fields(node, AccessKey.self), let value = fields[.byDefault],
+            let choice = checker.choice(value, "the default", ["allow", "deny"])
+        else { return nil }
+        return AccessTerms(byDefault: choice == 0 ? .allow : .deny)
+    }
+
+    private func makeTerms(_ draft: ListenerDraft, _ table: RouteTable) -> ListenerTerms? {
+        guard let address = draft.address else { return nil }
+        return ListenerTerms(
+            name: draft.name, address: address, routes: table, limits: draft.limits,
+            timeouts: draft.timeouts, allowsRelaxedPaths: draft.allowsRelaxedPaths)
+    }
+
+    private func makeTerms(_ draft: UpstreamDraft) -> UpstreamTerms {
+        UpstreamTerms(
+            name: draft.name, endpoints: draft.endpoints, limits: draft.limits,
+            timeouts: draft.timeouts,
+            isGRPCOnly: draft.isGRPCOnly ?? (draft.hasMethodRoutes && !draft.hasOtherRoutes))
+    }
+
+    private func warnOfUnused() {
+        for upstream in upstreams where !upstream.hasMethodRoutes && !upstream.hasOtherRoutes {
+            checker.fail(
+                .unused, upstream.node, "no route sends anything to upstream '\(upstream.name)'")
+        }
+    }
+}
+
+/// The top level, joined from all files.
+extension SnapshotBuilder {
+    struct Sections {
+        var listeners: [NodeID] = []
+        var upstreams: [NodeID] = []
+        var routes: [NodeID] = []
+        var access: NodeID?
+    }
+
+    private func readSections() -> Sections {
+        var sections = Sections()
+        var hasListeners = false
+        for file in checker.tree.files where !file.isEmpty {
+            var given: Set<Int> = []
+            _ = checker.readEntries(of: file.root, RootKey.table) { index, value in
+                guard given.insert(index).inserted else { return false }
+                switch RootKey(rawValue: index) {
+                case .listeners:
+                    hasListeners = true
+                    sections.listeners += checker.items(value, "listeners", 1...Self.listenersMax)
+                case .upstreams:
+                    sections.upstreams += checker.items(
+                        value, "upstreams", 0...Self.upstreamsMax)
+                case .routes:
+                    sections.routes += checker.items(value, "routes", 0...Self.routesMax)
+                case .access: takeAccess(value, &sections)
+                default: break
+                }
+                return true
+            }
+        }
+        if !hasListeners { failMissing("listeners", "a list of at least one listener") }
+        if sections.access == nil { failMissing("access", "access: {default: allow} or deny") }
+        return sections
+    }
+
+    private func takeAccess(_ value: NodeID, _ sections: inout Sections) {
+        guard let first = sections.access else {
+            sections.access = value
+            return
+        }
+        checker.fail(
+            .duplicateKey, value,
+            "'access' is given twice, first at \(checker.tree.place(first))",
+            expected: "it in one file only")
+    }
+
+    private func failMissing(_ key: String, _ expected: String) {
+        let files = checker.tree.files
+        let place = files.count == 1 && !files[0].isEmpty
+            ? checker.tree.place(files[0].root) : Diagnostic.Place(file: files.first?.name ?? "")
+        checker.report(
+            Diagnostic(
+                .missingKey, place, "this configuration has no '\(key)'", expected: expected))
+    }
+}

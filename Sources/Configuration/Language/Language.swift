@@ -1,0 +1,143 @@
+// The keys of the language above routes: what each is called, takes, means and defaults to.
+
+enum RootKey: Int, LanguageKey {
+    case listeners, upstreams, routes, access
+    case identities, trust, tokenIssuers, metrics, admin, watch
+
+    static let table = makeTable("configuration")
+
+    var term: Term {
+        switch self {
+        case .listeners:
+            Term(
+                "listeners", .list(.object(ListenerKey.table)),
+                "Addresses that accept connections; at least one", required: true)
+        case .upstreams:
+            Term(
+                "upstreams", .list(.object(UpstreamKey.table), min: 0),
+                "Named services and their addresses", byDefault: "none")
+        case .routes:
+            Term(
+                "routes", .list(.object(RouteKey.table), min: 0),
+                "What goes where; the most specific match wins, whatever the order",
+                byDefault: "none")
+        case .access:
+            Term("access", .object(AccessKey.table), "Who may call what", required: true)
+        case .identities: Term("identities", .unsupported, "Who Weir is")
+        case .trust: Term("trust", .unsupported, "Whom it believes")
+        case .tokenIssuers: Term("token_issuers", .unsupported, "Who may sign tokens")
+        case .metrics: Term("metrics", .unsupported, "Where metrics are served")
+        case .admin: Term("admin", .unsupported, "Where the administration interface listens")
+        case .watch: Term("watch", .unsupported, "Whether files are watched")
+        }
+    }
+}
+
+enum ListenerKey: Int, LanguageKey {
+    case name, address, tls, paths, limits, timeouts, trustedProxies
+
+    static let table = makeTable("listener")
+
+    var term: Term {
+        switch self {
+        case .name: Term("name", .name, "What routes and logs call it", required: true)
+        case .address:
+            Term(
+                "address", .address,
+                "Where it listens: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/weir.sock` or "
+                    + "`unix:@name`; port 0 lets the system choose",
+                required: true)
+        case .tls:
+            Term(
+                "tls", .choice(["off"]),
+                "`off` must be written where other machines could reach a cleartext listener",
+                byDefault: "off on loopback and unix sockets")
+        case .paths:
+            Term(
+                "paths", .choice(["strict", "relaxed"]),
+                "`relaxed` lets gRPC requests use paths outside gRPC's own grammar",
+                byDefault: "strict")
+        case .limits:
+            Term(
+                "limits", .object(OptionObjects.downstreamLimits), "What each client is allowed")
+        case .timeouts:
+            Term(
+                "timeouts", .object(OptionObjects.downstreamTimeouts),
+                "How long the listener waits for each thing that a client owes it")
+        case .trustedProxies: Term("trusted_proxies", .unsupported, "Whose forwarding is believed")
+        }
+    }
+}
+
+enum UpstreamKey: Int, LanguageKey {
+    case name, endpoints, balance, grpc, limits, timeouts, tls
+
+    static let table = makeTable("upstream")
+
+    var term: Term {
+        switch self {
+        case .name: Term("name", .name, "What routes and logs call it", required: true)
+        case .endpoints:
+            Term(
+                "endpoints", .list(.address),
+                "Its addresses, in the forms of a listener's, at least one", required: true)
+        case .balance:
+            Term(
+                "balance", .choice(["round_robin"]), "How requests are spread over endpoints",
+                byDefault: "round_robin")
+        case .grpc:
+            Term(
+                "grpc", .boolean, "Whether anything but gRPC is answered with 415",
+                byDefault: "true where every route to it matches methods")
+        case .limits:
+            Term(
+                "limits", .object(OptionObjects.upstreamLimits),
+                "What Weir allows itself and the servers")
+        case .timeouts:
+            Term(
+                "timeouts", .object(OptionObjects.upstreamTimeouts),
+                "How long Weir waits for the servers")
+        case .tls: Term("tls", .unsupported, "How servers prove who they are")
+        }
+    }
+}
+
+enum AccessKey: Int, LanguageKey {
+    case byDefault, rules
+
+    static let table = makeTable("access")
+
+    var term: Term {
+        switch self {
+        case .byDefault:
+            Term(
+                "default", .choice(["allow", "deny"]), "What happens to a call no rule names",
+                required: true)
+        case .rules: Term("rules", .unsupported, "Who may call which methods")
+        }
+    }
+}
+
+/// The tables of options as objects.
+enum OptionObjects {
+    static let downstreamLimits = ObjectTerms(
+        "listener limits", OptionTables.downstreamLimits.map(\.term))
+    static let downstreamTimeouts = ObjectTerms(
+        "listener timeouts", OptionTables.downstreamTimeouts.map(\.term))
+    static let upstreamLimits = ObjectTerms(
+        "upstream limits", OptionTables.upstreamLimits.map(\.term))
+    static let upstreamTimeouts = ObjectTerms(
+        "upstream timeouts", OptionTables.upstreamTimeouts.map(\.term))
+}
+
+/// Shapes that several keys share.
+extension Shape {
+    static let name = Shape.text(
+        "a name of letters, digits, `.`, `_` and `-`", pattern: "[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+    static let address = Shape.text(
+        "an address", pattern: "(unix:.+|[0-9.]+:[0-9]{1,5}|\\[[0-9A-Fa-f:.]+\\]:[0-9]{1,5})")
+    static let anyText = Shape.text("text", pattern: ".*")
+    static let path = Shape.text("a path", pattern: "/.*")
+    static let hostname = Shape.text("a host name", pattern: "(\\*\\.)?[A-Za-z0-9._-]+")
+    static let port = Shape.count(1...65_535)
+}

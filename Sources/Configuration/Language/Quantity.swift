@@ -1,0 +1,66 @@
+/// Durations as the language writes them: a whole number and a unit of `ms s m h`.
+enum Duration {
+    /// What any duration may be, in nanoseconds: from a millisecond to 24 hours.
+    static let range: ClosedRange<Int64> = 1_000_000...86_400_000_000_000
+    static let words = "a duration such as 250ms, 2s, 5m or 1h"
+    static let pattern = "[0-9]+(ms|s|m|h)"
+
+    private static let units: [(suffix: String, nanoseconds: Int64)] = [
+        ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
+    ]
+
+    /// Nanoseconds, or nil for anything else and beyond 2^63 - 1.
+    static func parse(_ text: ArraySlice<UInt8>) -> Int64? { Quantity.parse(text, units) }
+
+    /// In the largest unit that loses nothing.
+    static func describe(_ nanoseconds: Int64) -> String {
+        nanoseconds == 0 ? "off" : Quantity.describe(nanoseconds, units)
+    }
+}
+
+/// Sizes as the language writes them: a whole number and a unit of `B KiB MiB GiB`.
+enum Size {
+    static let words = "a size such as 512B, 64KiB or 2MiB"
+    static let pattern = "[0-9]+(B|KiB|MiB|GiB)"
+
+    private static let units: [(suffix: String, bytes: Int64)] = [
+        ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30),
+    ]
+
+    /// Bytes, or nil for anything else and beyond 2^63 - 1.
+    static func parse(_ text: ArraySlice<UInt8>) -> Int64? { Quantity.parse(text, units) }
+
+    static func describe(_ bytes: Int64) -> String { Quantity.describe(bytes, units) }
+}
+
+enum Quantity {
+    /// Decimal digits without leading zeros; nil for anything else and beyond 2^63 - 1.
+    static func digits(_ text: ArraySlice<UInt8>) -> Int64? {
+        guard let first = text.first, first != 0x30 || text.count == 1 else { return nil }
+        var number: Int64 = 0
+        for byte in text {
+            guard byte.isDigit else { return nil }
+            let (tenfold, overflowed) = number.multipliedReportingOverflow(by: 10)
+            let (sum, carried) = tenfold.addingReportingOverflow(Int64(byte - 0x30))
+            if overflowed || carried { return nil }
+            number = sum
+        }
+        return number
+    }
+
+    static func parse(_ text: ArraySlice<UInt8>, _ units: [(String, Int64)]) -> Int64? {
+        let end = text.firstIndex(where: { !$0.isDigit }) ?? text.endIndex
+        guard let number = digits(text[..<end]),
+            let unit = units.first(where: { text[end...].elementsEqual($0.0.utf8) })
+        else { return nil }
+        let (product, overflowed) = number.multipliedReportingOverflow(by: unit.1)
+        return overflowed ? nil : product
+    }
+
+    static func describe(_ value: Int64, _ units: [(String, Int64)]) -> String {
+        for (suffix, factor) in units.reversed() where value % factor == 0 {
+            return "\(value / factor)\(suffix)"
+        }
+        return "\(value)"
+    }
+}

@@ -1,0 +1,40 @@
+/// The language's tables as Markdown; docs/configuration.md has them word for word.
+public enum LanguageReference {
+    /// Tables by name, in the order of the reference.
+    public static var tables: [(name: String, text: String)] {
+        LanguageSchema.tables.map { ($0.name, table($0)) }
+    }
+
+    private static func table(_ table: ObjectTerms) -> String {
+        var lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
+        for term in table.terms {
+            let value = term.isSupported ? words(term.shape) : "not yet supported: an error"
+            let fallback = term.isRequired ? "required" : term.byDefault ?? ""
+            let cells = ["`\(term.key)`", value, fallback, term.doc + "."]
+            lines.append(
+                "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func words(_ shape: Shape) -> String {
+        switch shape {
+        case .text(let words, _): words
+        case .choice(let choices): choices.map { "`\($0)`" }.joined(separator: " or ")
+        case .boolean: "`true` or `false`"
+        case .count(let range): "\(range.lowerBound) to \(range.upperBound)"
+        case .duration(let offAllowed): offAllowed ? "duration, or `off`" : "duration"
+        case .size: "size"
+        case .list(let item, _): "list: " + words(item)
+        case .object(let table): "[\(table.name)](#\(table.anchor))"
+        case .map(let key, let value): "mapping from \(key) to " + words(value)
+        case .either(let shapes): shapes.map(words).joined(separator: ", or ")
+        case .unsupported: ""
+        }
+    }
+}
+
+extension ObjectTerms {
+    /// Of its heading in the reference.
+    var anchor: String { String(name.map { $0 == " " ? "-" : $0 }) }
+}

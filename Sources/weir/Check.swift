@@ -1,0 +1,23 @@
+internal import ArgumentParser
+internal import Configuration
+
+/// `weir check`: is a configuration valid?
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Checks a configuration and prints every error and warning.",
+        discussion: """
+            Exit status: 0 valid (warnings may have been printed), 1 invalid, 2 a file could not be \
+            read.
+            """)
+
+    @OptionGroup var configuration: ConfigurationOption
+
+    func run() throws {
+        let snapshot = try configuration.load()
+        let counts = [
+            "\(snapshot.listeners.count) listeners", "\(snapshot.routes.count) routes",
+            "\(snapshot.upstreams.count) upstreams",
+        ]
+        print("valid: revision \(snapshot.revision), " + counts.joined(separator: ", "))
+    }
+}
