@@ -25,7 +25,7 @@ enum StandardError {
     static func write(_ text: String) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
-            let written = bytes.withUnsafeBytes { unsafe Glibc.write(2, $0.baseAddress, $0.count) }
+            let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(2, $0.baseAddress, $0.count) }
             if written < 0 && errno != EINTR { return }
             bytes = bytes.dropFirst(max(written, 0))
         }
@@ -36,7 +36,7 @@ enum StandardError {
 enum Environment {
     static var variables: [String: String] {
         var variables: [String: String] = [:]
-        guard var entry = unsafe environ else { return variables }
+        var entry = unsafe environ
         while let text = unsafe entry.pointee {
             let pair = unsafe String(cString: text)
             unsafe entry += 1

@@ -9,7 +9,7 @@ struct Weir: ParsableCommand {
             refused); 2 it could not be found out (an unreadable file); 64 wrong arguments.
             """,
         version: Version.text,
-        subcommands: [Check.self, Explain.self, Schema.self, Version.self])
+        subcommands: [Run.self, Check.self, Explain.self, Schema.self, Version.self])
 }
 
 extension ExitCode {

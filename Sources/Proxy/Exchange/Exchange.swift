@@ -1,4 +1,3 @@
-internal import CNghttp2
 internal import Rules
 internal import Wire
 
@@ -74,13 +73,13 @@ final class Exchange {
     /// Stores a field of the request's header block, or counts it where it is over a limit.
     @inline(always)
     func requestFieldReceived(
-        _ name: nghttp2_vec, _ value: nghttp2_vec, _ flags: UInt8, _ pool: BlockPool
+        _ name: ByteView, _ value: ByteView, _ flags: UInt8, _ pool: BlockPool
     ) -> FieldVerdict {
         let (listBytesMax, fieldsMax, pathBytesMax) = downstream.limits
-        request.listBytes &+= name.len &+ value.len &+ 32
+        request.listBytes &+= name.count &+ value.count &+ 32
         fieldCount &+= 1
-        let token = unsafe name.view.use(HeaderToken.of)
-        if token == .contentType, unsafe value.view.use(ContentType.isGRPC) { head.isGRPC = true }
+        let token = name.use(HeaderToken.of)
+        if token == .contentType, value.use(ContentType.isGRPC) { head.isGRPC = true }
         if request.listBytes > listBytesMax || fieldCount > fieldsMax {
             head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
             let isAbuse = request.listBytes / Self.abuseFactor > listBytesMax
@@ -89,34 +88,33 @@ final class Exchange {
         }
         if token != .other {
             if token.isStrippedFromClients || token.isHopByHop && token != .te { return .taken }
-            if token == .path, value.len > pathBytesMax { head.found(.path) }
+            if token == .path, value.count > pathBytesMax { head.found(.path) }
             head.noted(token, at: request.headers.count)
         }
-        let isStored = unsafe request.headers.append(
-            name, value, flags: flags, in: &arena, from: pool)
+        let isStored = request.headers.append(
+            copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
     }
 
-    @safe
     func requestTrailerReceived(
-        _ name: nghttp2_vec, _ value: nghttp2_vec, _ flags: UInt8, _ pool: BlockPool
+        _ name: ByteView, _ value: ByteView, _ flags: UInt8, _ pool: BlockPool
     ) -> FieldVerdict {
         if request.trailers.count == 0 {
             request.listBytes = 0
             fieldCount = 0
         }
         let (listBytesMax, fieldsMax) = downstream.trailerLimits
-        request.listBytes &+= name.len &+ value.len &+ 32
+        request.listBytes &+= name.count &+ value.count &+ 32
         fieldCount &+= 1
         // A stream whose trailers are over the limit is reset: its request was forwarded already.
         guard request.listBytes <= listBytesMax, fieldCount <= fieldsMax else {
             let isAbuse = request.listBytes / Self.abuseFactor > listBytesMax
             return isAbuse ? .abusive : .refused
         }
-        let token = unsafe name.view.use(HeaderToken.of)
+        let token = name.use(HeaderToken.of)
         if token.isStrippedFromClients || token.isHopByHop { return .taken }
-        let isStored = unsafe request.trailers.append(
-            name, value, flags: flags, in: &arena, from: pool)
+        let isStored = request.trailers.append(
+            copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
     }
 

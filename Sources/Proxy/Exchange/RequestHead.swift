@@ -31,20 +31,21 @@ struct RequestHead: BitwiseCopyable {
         case .authority: authority = place
         case .scheme: scheme = place
         case .te: te = place
-        case .host: once(&host, place, .repeatedHost)
-        case .contentType: once(&contentType, place, .repeatedContentType)
-        case .grpcTimeout: once(&grpcTimeout, place, .repeatedTimeout)
+        case .host:
+            if host >= 0 { found(.repeatedHost) }
+            host = place
+        case .contentType:
+            if contentType >= 0 { found(.repeatedContentType) }
+            contentType = place
+        case .grpcTimeout:
+            if grpcTimeout >= 0 { found(.repeatedTimeout) }
+            grpcTimeout = place
         default: break
         }
     }
 
     /// The first fault is the one that is answered.
     mutating func found(_ other: Fault) { if fault == nil { fault = other } }
-
-    private mutating func once(_ field: inout Int16, _ place: Int16, _ repeated: Fault) {
-        if field != Self.absent { found(repeated) }
-        field = place
-    }
 }
 
 extension HeaderBlock {

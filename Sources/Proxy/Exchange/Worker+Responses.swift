@@ -251,7 +251,7 @@ extension Worker {
             if !body.isEmpty { append("content-type", contentType, to: &block, attempt) }
             append("content-length", Array("\(body.count)".utf8), to: &block, attempt)
             if sendsBody {
-                attempt.response.body.append(body.span.bytes, from: workspace.segments)
+                attempt.response.body.append(body, from: workspace.segments)
             }
             return block
         }

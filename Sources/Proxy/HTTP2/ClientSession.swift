@@ -64,11 +64,11 @@ final class ClientSession: HTTP2Session {
 
     @inline(never)
     fileprivate func headerReceived(
-        _ name: nghttp2_vec, _ value: nghttp2_vec, flags: UInt8
+        _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
         guard let current else { return true }
         let verdict = current.use { attempt in
-            blocks.use { pool in unsafe attempt.responseFieldReceived(name, value, flags, pool) }
+            blocks.use { pool in attempt.responseFieldReceived(name, value, flags, pool) }
         }
         if verdict == .abusive { trip(.upstreamHeaderList) }
         return verdict == .taken
@@ -218,7 +218,8 @@ extension SessionCallbacks {
             }
             let isTaken = unsafe Borrowed<ClientSession>(userData).use { session in
                 unsafe session.headerReceived(
-                    nghttp2_rcbuf_get_buf(name), nghttp2_rcbuf_get_buf(value), flags: flags)
+                    nghttp2_rcbuf_get_buf(name).view, nghttp2_rcbuf_get_buf(value).view,
+                    flags: flags)
             }
             return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }

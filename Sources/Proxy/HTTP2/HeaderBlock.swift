@@ -13,7 +13,7 @@ struct HeaderBlock: BitwiseCopyable {
     /// Copies a field's bytes into the arena; gives where they are now.
     @inline(always)
     mutating func append(
-        _ name: nghttp2_vec, _ value: nghttp2_vec, flags: UInt8, in arena: inout HeaderArena,
+        copying name: ByteView, _ value: ByteView, flags: UInt8, in arena: inout HeaderArena,
         from pool: BlockPool
     ) -> Bool {
         if count == capacity { guard grow(in: &arena, from: pool) else { return false } }
@@ -22,7 +22,7 @@ struct HeaderBlock: BitwiseCopyable {
         else { return false }
         let bytes = unsafe copy.assumingMemoryBound(to: UInt8.self)
         unsafe fields[count] = nghttp2_nv(
-            name: bytes, value: bytes + name.len, namelen: name.len, valuelen: value.len,
+            name: bytes, value: bytes + name.count, namelen: name.count, valuelen: value.count,
             flags: flags | Self.noCopy)
         count &+= 1
         return true
@@ -87,7 +87,7 @@ struct HeaderBlock: BitwiseCopyable {
         in arena: inout HeaderArena, from pool: BlockPool, atLeast: Int = fieldsAtFirst
     ) -> Bool {
         let larger = max(capacity * 2, atLeast)
-        let size = larger * MemoryLayout<nghttp2_nv>.stride
+        let size = unsafe larger * MemoryLayout<nghttp2_nv>.stride
         guard let memory = unsafe arena.allocate(size, from: pool) else { return false }
         let list = unsafe memory.bindMemory(to: nghttp2_nv.self, capacity: larger)
         if let fields = unsafe fields { unsafe list.update(from: fields, count: count) }
@@ -102,7 +102,6 @@ struct HeaderBlock: BitwiseCopyable {
 }
 
 extension nghttp2_vec {
-    var buffer: UnsafeRawBufferPointer { unsafe .init(start: base, count: len) }
     var view: ByteView { unsafe ByteView(base, len) }
 }
 

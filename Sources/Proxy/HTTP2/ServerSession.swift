@@ -95,15 +95,15 @@ final class ServerSession: HTTP2Session {
 
     @inline(never)
     fileprivate func headerReceived(
-        _ frame: nghttp2_frame, _ name: nghttp2_vec, _ value: nghttp2_vec, flags: UInt8
+        _ frame: nghttp2_frame, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
         guard let current else { return true }
         let isRequest = unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST
         let verdict = current.use { exchange in
             blocks.use { pool in
                 isRequest
-                    ? unsafe exchange.requestFieldReceived(name, value, flags, pool)
-                    : unsafe exchange.requestTrailerReceived(name, value, flags, pool)
+                    ? exchange.requestFieldReceived(name, value, flags, pool)
+                    : exchange.requestTrailerReceived(name, value, flags, pool)
             }
         }
         if verdict == .abusive { trip(.headerList) }
@@ -297,8 +297,8 @@ extension SessionCallbacks {
             }
             let isTaken = unsafe Borrowed<ServerSession>(userData).use { session in
                 unsafe session.headerReceived(
-                    frame.pointee, nghttp2_rcbuf_get_buf(name), nghttp2_rcbuf_get_buf(value),
-                    flags: flags)
+                    frame.pointee, nghttp2_rcbuf_get_buf(name).view,
+                    nghttp2_rcbuf_get_buf(value).view, flags: flags)
             }
             return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }

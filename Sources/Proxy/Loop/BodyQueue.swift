@@ -24,6 +24,10 @@ struct BodyQueue: ~Copyable {
         count &+= bytes.byteCount
     }
 
+    mutating func append(_ bytes: [UInt8], from pool: SegmentPool) {
+        unsafe append(bytes.span.bytes, from: pool)
+    }
+
     /// Moves the first `byteCount` bytes to the output.
     mutating func move(_ byteCount: Int, to output: OutputBuffer, returning pool: SegmentPool) {
         precondition(byteCount <= count, "more than the queue holds")
@@ -34,13 +38,13 @@ struct BodyQueue: ~Copyable {
             unsafe output.append(segment + readOffset, portion)
             readOffset &+= portion
             left &-= portion
-            if readOffset == end { unsafe dropFirst(to: pool) }
+            if readOffset == end { dropFirst(to: pool) }
         }
         count &-= byteCount
     }
 
     mutating func removeAll(returning pool: SegmentPool) {
-        while unsafe first != nil { unsafe dropFirst(to: pool) }
+        while unsafe first != nil { dropFirst(to: pool) }
         count = 0
     }
 
@@ -90,11 +94,11 @@ final class SegmentPool {
     func take() -> UnsafeMutableRawPointer {
         used &+= 1
         guard let segment = unsafe free else {
-            let start = unsafe UnsafeMutableRawPointer.allocate(
-                byteCount: Self.segmentBytes + Self.linkBytes, alignment: 16)
-            return unsafe start + Self.linkBytes
+            let start = UnsafeMutableRawPointer.allocate(
+                byteCount: SegmentPool.segmentBytes + SegmentPool.linkBytes, alignment: 16)
+            return unsafe start + SegmentPool.linkBytes
         }
-        unsafe free = Self.next(after: segment)
+        unsafe free = SegmentPool.next(after: segment)
         kept &-= 1
         return unsafe segment
     }
@@ -102,19 +106,19 @@ final class SegmentPool {
     @inline(always)
     func give(_ segment: UnsafeMutableRawPointer) {
         used &-= 1
-        guard kept < Self.keptMax else {
-            unsafe (segment - Self.linkBytes).deallocate()
+        guard kept < SegmentPool.keptMax else {
+            unsafe (segment - SegmentPool.linkBytes).deallocate()
             return
         }
-        unsafe Self.link(segment, to: free)
+        unsafe SegmentPool.link(segment, to: free)
         unsafe free = segment
         kept &+= 1
     }
 
     deinit {
         while let segment = unsafe free {
-            unsafe free = Self.next(after: segment)
-            unsafe (segment - Self.linkBytes).deallocate()
+            unsafe free = SegmentPool.next(after: segment)
+            unsafe (segment - SegmentPool.linkBytes).deallocate()
         }
     }
 

@@ -8,25 +8,26 @@ public final class LinuxSystem: System {
     private static let eventsMax = 512
     private let epoll: Int32
     private let events: UnsafeMutablePointer<epoll_event>
-    private let bell: Int32
+    private let bell: Bell
     private var generator = SystemRandomNumberGenerator()
     /// Small random numbers are taken from one draw of the kernel's.
     private var randomState: UInt64
 
     /// Nil where the process has no descriptor left.
     public init?(_: Void = ()) {
+        guard let bell = Bell() else { return nil }
+        self.bell = bell
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        bell = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
         unsafe events = .allocate(capacity: Self.eventsMax)
         randomState = generator.next()
         super.init()
-        guard epoll >= 0, bell >= 0 else { return nil }
-        control(EPOLL_CTL_ADD, PollTag(descriptor: bell, generation: 0), EPOLLIN.rawValue)
+        guard epoll >= 0 else { return nil }
+        let tag = PollTag(descriptor: bell.descriptor, generation: 0)
+        control(EPOLL_CTL_ADD, tag, EPOLLIN.rawValue)
     }
 
     deinit {
         Glibc.close(epoll)
-        Glibc.close(bell)
         unsafe events.deallocate()
     }
 
@@ -89,7 +90,7 @@ public final class LinuxSystem: System {
                 set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
             }
         }
-        let result = address.withSockAddr { unsafe Glibc.connect(descriptor, $0, $1) }
+        let result = unsafe address.withSockAddr { unsafe Glibc.connect(descriptor, $0, $1) }
         if result == 0 || errno == EINPROGRESS { return .started(descriptor) }
         let failure = errno
         Glibc.close(descriptor)
@@ -154,7 +155,7 @@ public final class LinuxSystem: System {
     }
 
     public override func unwatch(_ descriptor: Int32) {
-        _ = unsafe epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
+        _ = epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
     }
 
     public override func wait(until deadline: Int64?) -> Int {
@@ -172,35 +173,20 @@ public final class LinuxSystem: System {
         let event = unsafe events[index]
         let failed = EPOLLERR.rawValue | EPOLLHUP.rawValue
         let tag = PollTag(word: unsafe event.data.u64)
-        if tag.descriptor == bell { silenceBell() }
+        if tag.descriptor == bell.descriptor { bell.silence() }
+        let bits = unsafe event.events
         return Readiness(
             tag: tag,
-            readable: event.events & (EPOLLIN.rawValue | failed) != 0,
-            writable: event.events & (EPOLLOUT.rawValue | failed) != 0,
-            hungUp: event.events & (EPOLLRDHUP.rawValue | failed) != 0)
+            readable: bits & (EPOLLIN.rawValue | failed) != 0,
+            writable: bits & (EPOLLOUT.rawValue | failed) != 0,
+            hungUp: bits & (EPOLLRDHUP.rawValue | failed) != 0)
     }
 
-    public override var waker: Waker { Waker(descriptor: bell) }
-
-    private func silenceBell() {
-        var count: UInt64 = 0
-        unsafe _ = read(bell, &count, 8)
-    }
+    public override var waker: Waker { bell.waker }
 
     private func control(_ operation: Int32, _ tag: PollTag, _ interest: UInt32) {
-        var event = epoll_event()
-        event.events = interest
-        event.data.u64 = tag.word
-        unsafe epoll_ctl(epoll, operation, tag.descriptor, &event)
-    }
-}
-
-extension Waker {
-    /// Rings; may be called from any thread.
-    func ring() {
-        guard let descriptor else { return }
-        var one: UInt64 = 1
-        unsafe _ = write(descriptor, &one, 8)
+        var event = unsafe epoll_event(events: interest, data: .init(u64: tag.word))
+        unsafe _ = epoll_ctl(epoll, operation, tag.descriptor, &event)
     }
 }
 

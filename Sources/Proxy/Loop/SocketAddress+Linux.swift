@@ -1,6 +1,6 @@
-internal import CLinux
+public import CLinux
 internal import Glibc
-internal import Wire
+public import Wire
 
 extension SocketAddress {
     var isUnix: Bool {
@@ -8,7 +8,8 @@ extension SocketAddress {
         return false
     }
 
-    var family: Int32 {
+    /// AF_INET, AF_INET6 or AF_UNIX.
+    public var family: Int32 {
         switch self {
         case .ipv4: AF_INET
         case .ipv6: AF_INET6
@@ -20,7 +21,7 @@ extension SocketAddress {
     static let unixPathBytesMax = 107
 
     /// Calls `body` with the address in the kernel's form.
-    func withSockAddr<Result>(
+    public func withSockAddr<Result>(
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
         var storage = sockaddr_storage()
@@ -76,8 +77,9 @@ extension SocketAddress {
     /// What the kernel says; unix peers have no name worth having.
     init(_ storage: sockaddr_storage) {
         var storage = storage
+        let family = Int32(storage.ss_family)
         self = unsafe withUnsafeBytes(of: &storage) { bytes in
-            switch Int32(storage.ss_family) {
+            switch family {
             case AF_INET:
                 let form = unsafe bytes.load(as: sockaddr_in.self)
                 return .ipv4(

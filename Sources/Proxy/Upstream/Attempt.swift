@@ -1,4 +1,3 @@
-internal import CNghttp2
 internal import Rules
 internal import Wire
 
@@ -55,24 +54,24 @@ final class Attempt {
     /// Stores a field of the block that arrives: interim, final or trailers.
     @inline(always)
     func responseFieldReceived(
-        _ name: nghttp2_vec, _ value: nghttp2_vec, _ flags: UInt8, _ pool: BlockPool
+        _ name: ByteView, _ value: ByteView, _ flags: UInt8, _ pool: BlockPool
     ) -> Exchange.FieldVerdict {
         if state == .abandoned { return .taken }
         let isTrailer = response.flow.hasHeaders
-        response.listBytes &+= name.len &+ value.len &+ 32
+        response.listBytes &+= name.count &+ value.count &+ 32
         fieldCount &+= 1
         if isOverLimit(isTrailer: isTrailer) {
             fault = fault ?? (isTrailer ? .trailers : .headerList)
             let isAbuse = isOverLimit(isTrailer: isTrailer, factor: Self.abuseFactor)
             return isAbuse ? .abusive : .taken
         }
-        let token = unsafe name.view.use(HeaderToken.of)
+        let token = name.use(HeaderToken.of)
         if token.isHopByHop { return .taken }
-        if token == .status { status = unsafe Self.number(value.view) }
+        if token == .status { status = Self.number(value) }
         let isStored =
             isTrailer
-            ? unsafe response.trailers.append(name, value, flags: flags, in: &arena, from: pool)
-            : unsafe response.headers.append(name, value, flags: flags, in: &arena, from: pool)
+            ? response.trailers.append(copying: name, value, flags: flags, in: &arena, from: pool)
+            : response.headers.append(copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
     }
 

@@ -1,6 +1,6 @@
 internal import Configuration
 internal import Rules
-public import Synchronization
+internal import Synchronization
 internal import Wire
 
 /// An upstream as one worker knows it: its endpoints, their connections, and who waits for them.

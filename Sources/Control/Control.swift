@@ -1,3 +1,0 @@
-internal import Wire
-public import Proxy
-

@@ -1,0 +1,217 @@
+public import Configuration
+public import Logging
+internal import Proxy
+internal import Rules
+internal import Wire
+
+/// The control thread: loads configurations, starts workers, hands them snapshots, listens to signals
+/// and writes the log. Nothing here is on a request's path.
+///
+///     starting -> serving -> draining -> over
+///
+/// SIGHUP loads again; SIGTERM and SIGINT drain, a second one ends at once.
+public final class Controller {
+    public struct Options: Sendable {
+        public var path: String
+        public var environment: [String: String]
+        /// 0: one for each core that the process may use.
+        public var workers: Int
+
+        public init(path: String, environment: [String: String], workers: Int) {
+            self.path = path
+            self.environment = environment
+            self.workers = workers
+        }
+    }
+
+    public enum StartError: Error {
+        case configuration(LoadResult)
+        case listener(ListenError)
+        case threads
+    }
+
+    private static let quietNanoseconds: Int64 = 200_000_000
+    private static let pollMilliseconds: Int32 = 5_000
+
+    private let options: Options
+    private let logger: Logger
+    private let bell: Bell
+    private let log: EventLog
+    private let signals = Signals()
+    private let watch = FileWatch()
+    private var workers: [WorkerThread] = []
+    private var resources = SharedResources()
+    private var snapshot: Snapshot?
+    private var changedAt: Int64?
+    private var drainLimit: Int64 = 0
+    private var isDraining = false
+
+    public init(_ options: Options, _ logger: Logger) throws(StartError) {
+        guard let bell = Bell() else { throw .threads }
+        self.options = options
+        self.logger = logger
+        self.bell = bell
+        log = EventLog(waker: bell.waker)
+    }
+
+    // MARK: Running
+
+    /// Serves until a signal ends it.
+    public func run() throws(StartError) {
+        let result = ConfigurationLoader.load(
+            path: options.path, environment: options.environment)
+        guard let snapshot = result.snapshot else { throw .configuration(result) }
+        report(result)
+        let installation: Installation
+        do { installation = try resources.installation(of: snapshot) } catch { throw .listener(error) }
+        try startWorkers()
+        install(installation)
+        watch.watch(result.files)
+        let count = workers.count
+        logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
+        while !workers.allSatisfy(\.isOver) { wait() }
+        writeLog()
+        reportCounters()
+    }
+
+    private func startWorkers() throws(StartError) {
+        let count = options.workers > 0 ? options.workers : Processors.available
+        let loads = WorkerLoads(workers: count)
+        for index in 0..<count {
+            guard let worker = WorkerThread(index, loads, log, bell) else { throw .threads }
+            workers.append(worker)
+        }
+    }
+
+    private func wait() {
+        var milliseconds = Self.pollMilliseconds
+        if let changedAt {
+            let left = changedAt + Self.quietNanoseconds - Waiting.now()
+            milliseconds = Int32(clamping: max(0, left / 1_000_000 + 1))
+        }
+        let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
+        Waiting.wait(for: descriptors, milliseconds: milliseconds)
+        bell.silence()
+        while let signal = signals.next() {
+            switch signal {
+            case .reload: reload()
+            case .terminate: terminate()
+            }
+        }
+        lookAtFiles()
+        writeLog()
+    }
+
+    // MARK: Reloading
+
+    /// A change is loaded once nothing has moved for a while, so that a file which is being written,
+    /// or several that belong together, are read whole.
+    private func lookAtFiles() {
+        if isDraining { return }
+        let now = Waiting.now()
+        if watch.hasEvents() {
+            changedAt = now
+            return
+        }
+        if let changedAt {
+            guard now >= changedAt + Self.quietNanoseconds else { return }
+            self.changedAt = nil
+        }
+        if watch.hasChanged() { reload() }
+    }
+
+    private func reload() {
+        let result = ConfigurationLoader.load(
+            path: options.path, environment: options.environment)
+        watch.watch(result.files)
+        report(result)
+        guard let next = result.snapshot else {
+            logger.error("reload refused, revision \(snapshot?.revision ?? "") stays")
+            return
+        }
+        if next.revision == snapshot?.revision { return logger.info("reload: nothing changed") }
+        do {
+            install(try resources.installation(of: next))
+            logger.notice("reloaded revision=\(next.revision) \(summary(next))")
+        } catch {
+            logger.error("reload refused, revision \(snapshot?.revision ?? "") stays: \(error)")
+        }
+    }
+
+    private func install(_ installation: Installation) {
+        let log = log
+        snapshot = installation.snapshot
+        drainLimit = installation.snapshot.listeners.map(\.timeouts.drain).max() ?? 0
+        for worker in workers {
+            let message = Mailbox.Message.install(installation) { report in
+                let microseconds = report.nanoseconds / 1_000
+                log.write(.debug, "installed revision=\(report.revision) us=\(microseconds)")
+            }
+            worker.mailbox.post(message)
+        }
+    }
+
+    private func summary(_ snapshot: Snapshot) -> String {
+        let listeners = snapshot.listeners.map { "\($0.name)=\($0.address)" }
+        return "routes=\(snapshot.routes.count) upstreams=\(snapshot.upstreams.count) "
+            + "listeners=\(listeners.joined(separator: ","))"
+    }
+
+    // MARK: Ending
+
+    private func terminate() {
+        guard !isDraining else {
+            logger.notice("ending at once")
+            for worker in workers { worker.mailbox.post(.stop) }
+            return
+        }
+        isDraining = true
+        logger.notice("draining")
+        // A tenth of the time for asking, so that not all clients come back elsewhere at once.
+        let spread = min(drainLimit / 10, 1_000_000_000)
+        for worker in workers {
+            worker.mailbox.post(.drain(spread: spread, limit: drainLimit))
+        }
+    }
+
+    // MARK: Log
+
+    private func report(_ result: LoadResult) {
+        for line in result.diagnostics.lines(omitted: result.omitted) {
+            result.snapshot == nil ? logger.error("\(line)") : logger.warning("\(line)")
+        }
+    }
+
+    private func writeLog() {
+        let (entries, dropped) = log.take()
+        for entry in entries { logger.log(level: entry.level.loggerLevel, "\(entry.message)") }
+        if dropped > 0 { logger.warning("log lines dropped: \(dropped)") }
+    }
+
+    private func reportCounters() {
+        var totals: [(name: String, count: UInt64)] = []
+        for worker in workers {
+            for (name, count) in worker.finalCounters {
+                if let index = totals.firstIndex(where: { $0.name == name }) {
+                    totals[index].count += count
+                } else {
+                    totals.append((name, count))
+                }
+            }
+        }
+        let words = totals.map { "\($0.name)=\($0.count)" }
+        logger.notice("ended \(words.joined(separator: " "))")
+    }
+}
+
+extension EventLog.Level {
+    fileprivate var loggerLevel: Logger.Level {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .notice: .notice
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+}

@@ -1,0 +1,44 @@
+internal import CLinux
+internal import Glibc
+
+/// Signals as something to poll for. Blocked in every thread that starts afterwards.
+final class Signals {
+    enum Signal { case terminate, reload }
+
+    let descriptor: Int32
+
+    init() {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for signal in [SIGTERM, SIGINT, SIGHUP] { unsafe sigaddset(&set, signal) }
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+        _ = Glibc.signal(SIGPIPE, SIG_IGN)
+        descriptor = unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
+    }
+
+    deinit { close(descriptor) }
+
+    /// The next signal that came, or nil.
+    func next() -> Signal? {
+        var info = signalfd_siginfo()
+        let size = MemoryLayout<signalfd_siginfo>.size
+        guard unsafe read(descriptor, &info, size) == size else { return nil }
+        return info.ssi_signo == UInt32(SIGHUP) ? .reload : .terminate
+    }
+}
+
+/// Waiting for descriptors, and the time.
+enum Waiting {
+    /// Waits until one of `descriptors` is readable or so many milliseconds have passed.
+    static func wait(for descriptors: [Int32], milliseconds: Int32) {
+        var list = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        unsafe _ = poll(&list, nfds_t(list.count), milliseconds)
+    }
+
+    /// Nanoseconds on the monotonic clock.
+    static func now() -> Int64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+    }
+}

@@ -1,0 +1,51 @@
+public import ArgumentParser
+internal import Configuration
+internal import Control
+public import Logging
+
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve by a configuration until a signal ends it.",
+        discussion: """
+            SIGHUP loads the configuration again, as changes of its files do. SIGTERM and SIGINT \
+            drain: no new connections, and those that are open end with their last stream; a second \
+            one ends at once.
+            """)
+
+    @OptionGroup var source: ConfigurationOption
+
+    @Option(help: "Threads that serve; by default one for each core that may be used.")
+    var workers: Int = 0
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel: Logger.Level = .notice
+
+    func validate() throws {
+        guard (0...1_024).contains(workers) else {
+            throw ValidationError("--workers is a number from 1 to 1024")
+        }
+    }
+
+    func run() throws {
+        var logger = Logger(label: "weir") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = logLevel
+        let options = Controller.Options(
+            path: source.path, environment: Environment.variables, workers: workers)
+        do {
+            try Controller(options, logger).run()
+        } catch .configuration(let result) {
+            for line in result.diagnostics.lines(omitted: result.omitted) {
+                StandardError.write(line + "\n")
+            }
+            throw result.isUnreadable ? ExitCode.cannot : ExitCode.no
+        } catch .listener(let error) {
+            StandardError.write("\(error)\n")
+            throw ExitCode.cannot
+        } catch .threads {
+            StandardError.write("no threads or descriptors left to start with\n")
+            throw ExitCode.cannot
+        }
+    }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
