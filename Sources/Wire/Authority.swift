@@ -34,7 +34,7 @@ public enum Authority {
     public static func isSame(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
         guard a.count == b.count else { return false }
         for index in a.indices where a[index] != b[index] {
-            if lowercased(a[index]) != lowercased(b[index]) { return false }
+            if a[index].lowercasedASCII != b[index].lowercasedASCII { return false }
         }
         return true
     }

@@ -37,8 +37,9 @@ func hexadecimalDigit(_ byte: UInt8) -> UInt8? {
     return letter <= 5 ? letter + 10 : nil
 }
 
-/// `byte` in lower case if it is one of `A-Z`.
-@inline(__always)
-func lowercased(_ byte: UInt8) -> UInt8 {
-    byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
+extension UInt8 {
+    /// This byte in lower case if it is one of `A-Z`, otherwise as it is.
+    @inlinable public var lowercasedASCII: UInt8 {
+        self &- 0x41 < 26 ? self | 0x20 : self
+    }
 }
