@@ -25,8 +25,8 @@ internal import CPCRE2
 
     public let pattern: [UInt8]
 
-    // Proof: PCRE2 writes to neither after they were made ("pcre2api", Multithreading), and they are
-    // freed in deinit, when nobody else can hold them.
+    // Proof: PCRE2 writes to neither after they were made ("pcre2api", Multithreading), and they
+    // are freed in deinit, when nobody else can hold them.
     nonisolated(unsafe) private let code: OpaquePointer
     nonisolated(unsafe) private let limits: OpaquePointer
 

@@ -37,7 +37,8 @@ import Wire
         var prefix = base
         prefix.path = .prefix(Array("/a".utf8))
         #expect(
-            RouteTable.problems(in: [base, method, header, parameter, regex, exact, prefix]).isEmpty)
+            RouteTable.problems(in: [base, method, header, parameter, regex, exact, prefix]).isEmpty
+        )
         #expect(RouteTable.problems(in: [regex, regex]).map(\.kind) == [.sameAs(pattern: 0)])
     }
 
@@ -61,7 +62,9 @@ import Wire
             onQuery.query = [.make("x", first), .make("X", .absent), .make("x", second)]
             let kinds = RouteTable.problems(in: [onHeaders, onQuery]).map(\.kind)
             let name = Array("x".utf8)
-            let expected: [RouteProblem.Kind] = [.contradiction(name: name), .contradiction(name: name)]
+            let expected: [RouteProblem.Kind] = [
+                .contradiction(name: name), .contradiction(name: name),
+            ]
             #expect(kinds == (isContradiction ? expected : []))
         }
     }
@@ -109,6 +112,10 @@ import Wire
         try expectLimit(nil, wildcards + [.make("a", host: "b.a")])
         try expectLimit(
             .tooManyWildcardsAbove, wildcards + [.make("a", host: "*.b.a.a.a.a.a.a.a.a")])
+
+        let labels = String(repeating: ".a", count: RouteTable.wildcardLabelsMax)
+        try expectLimit(nil, [.make("a", host: "*" + labels), .make("a", host: "a.a" + labels)])
+        try expectLimit(.wildcardTooDeep, [.make("a", host: "*.a" + labels)])
 
         let tenants = (0...RouteTable.patternsPerKeyMax).map { number in
             var pattern = RoutePattern.make("a", path: "/a")

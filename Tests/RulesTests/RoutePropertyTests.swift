@@ -19,7 +19,6 @@ import Testing
                 let route = table.route(
                     authority: request.authority.utf8.span, httpMethod: request.method.utf8.span,
                     path: request.path.utf8.span, fields: request)
-                // Equally specific patterns of one name are told apart by position alone.
                 #expect(
                     route == naive.route(request), "seed \(seed), round \(round), \(request)")
                 if route != nil { found += 1 }

@@ -45,7 +45,9 @@ import Testing
 
     @Test("a dot ends a package, a slash a segment: the longer prefix is the segment's")
     func dottedSegments() throws {
-        let table = try NamedTable([.make("dotted", prefix: "/a."), .make("segment", prefix: "/a./")])
+        let table = try NamedTable([
+            .make("dotted", prefix: "/a."), .make("segment", prefix: "/a./"),
+        ])
         #expect(table.route(Request(path: "/a.b")) == "dotted")
         #expect(table.route(Request(path: "/a.")) == "segment")
         #expect(table.route(Request(path: "/a./b")) == "segment")
@@ -81,7 +83,9 @@ import Testing
 
     @Test("with host and path alike method, headers, query and name decide, in this order")
     func ranks() throws {
-        func pattern(_ name: String, method: String? = nil, headers: Int, query: Int) -> RoutePattern {
+        func pattern(_ name: String, method: String? = nil, headers: Int, query: Int)
+            -> RoutePattern
+        {
             var pattern = RoutePattern.make(name, path: "/a")
             pattern.httpMethod = method.map { Array($0.utf8) }
             pattern.headers = (0..<headers).map { .make("h\($0)", .present) }
@@ -132,7 +136,8 @@ import Testing
             (.suffix(Array("on".utf8)), ["n"], false), (.suffix(Array("on".utf8)), ["on"], true),
             (.contains(Array("on".utf8)), ["ionic"], true),
             (.contains(Array("on".utf8)), ["in"], false),
-            (.contains(Array("on".utf8)), ["oon"], true), (.contains(Array("on".utf8)), [""], false),
+            (.contains(Array("on".utf8)), ["oon"], true),
+            (.contains(Array("on".utf8)), [""], false),
             (.contains(Array("on".utf8)), ["x", "on"], false),
             (.present, ["x"], true), (.present, [""], true), (.present, [], false),
             (.present, ["x", "y"], false),
@@ -236,7 +241,8 @@ import Testing
                 group.addTask {
                     (0..<500).allSatisfy { round in
                         let isMatch = (worker + round).isMultiple(of: 2)
-                        let text = String(repeating: "ab", count: round % 40) + (isMatch ? "c" : "d")
+                        let text =
+                            String(repeating: "ab", count: round % 40) + (isMatch ? "c" : "d")
                         let verdict = expression.verdict(on: text.utf8.span)
                         return verdict == (isMatch ? .matches : .differs)
                     }

@@ -9,8 +9,8 @@ enum PathKind: UInt32 {
 
 /// One pass over a path: its end, its hash, and the hash of each prefix that a pattern could have.
 ///
-/// Prefixes end before a slash or at the end (by segments), or after a dot. Their number in order is
-/// their depth: `/a.B/C` has `/a.` at depth 1, `/a.B` at 2 and `/a.B/C` at 3.
+/// Prefixes end before a slash or at the end (by segments), or after a dot. Their number in order
+/// is their depth: `/a.B/C` has `/a.` at depth 1, `/a.B` at 2 and `/a.B/C` at 3.
 struct PathPrefixes {
     static let depthMax = 32
 

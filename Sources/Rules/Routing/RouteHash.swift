@@ -1,5 +1,6 @@
-/// Hashes bytes as they come and can tell, after any of them, the hash of all so far. Keys come from
-/// the configuration alone and every hit is compared byte by byte, so it need not resist anyone.
+/// Hashes bytes as they come and can tell, after any of them, the hash of all so far. Keys come
+/// from the configuration alone and every hit is compared byte by byte, so it need not resist
+/// anyone.
 struct RouteHash {
     private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
     /// Up to seven bytes that the state does not have yet.
@@ -39,8 +40,8 @@ struct RouteHash {
     }
 }
 
-/// An open-addressed hash table of positions, at most half full: a slot has the upper half of a hash
-/// and a position plus one; 0 is empty.
+/// An open-addressed hash table of positions, at most half full: a slot has the upper half of a
+/// hash and a position plus one; 0 is empty.
 struct SlotTable: Sendable {
     private(set) var slots: [UInt64] = [0]
 

@@ -30,8 +30,8 @@ public enum PathPattern: Sendable, Hashable {
     case any
     case exact([UInt8])
     /// By whole segments: `/v1` and `/v1/` are the same and cover `/v1`, `/v1/` and `/v1/x`, not
-    /// `/v1beta`; `/` covers all, as `any`. One that ends in a dot goes by bytes, since a dot ends a
-    /// package's name: `/pkg.` covers `/pkg.Service/Method`.
+    /// `/v1beta`; `/` covers all, as `any`. One that ends in a dot goes by bytes, since a dot ends
+    /// a package's name: `/pkg.` covers `/pkg.Service/Method`.
     case prefix([UInt8])
 }
 
@@ -52,8 +52,8 @@ public struct HeaderCondition: Sendable, Equatable {
 /// A condition on a parameter of the query, on its value where it occurs exactly once.
 ///
 /// A query is read as `name=value` joined by `&`, and one without `=` has an empty value. Names and
-/// values are compared as they were sent, encoded characters included: Weir decodes nothing, and `+`
-/// is a plus.
+/// values are compared as they were sent, encoded characters included: Weir decodes nothing, and
+/// `+` is a plus.
 public struct QueryCondition: Sendable, Equatable {
     public var name: [UInt8]
     public var predicate: StringPredicate

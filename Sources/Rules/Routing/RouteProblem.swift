@@ -16,8 +16,8 @@ public struct RouteProblem: Error, Equatable, Sendable, CustomStringConvertible 
         /// Two of its conditions on this header, or parameter, exclude each other.
         case contradiction(name: [UInt8])
         // Limits.
-        case tooManyWithSameHostAndPath, prefixTooDeep, tooManyWildcardsAbove, tooManyConditions
-        case tooManyMethods, textTooLong
+        case tooManyWithSameHostAndPath, prefixTooDeep, tooManyWildcardsAbove, wildcardTooDeep
+        case tooManyConditions, tooManyMethods, textTooLong
     }
 
     public init(pattern: Int, kind: Kind) {
@@ -49,12 +49,14 @@ public struct RouteProblem: Error, Equatable, Sendable, CustomStringConvertible 
             "has a prefix with more than \(RouteTable.prefixDepthMax) slashes and dots"
         case .tooManyWildcardsAbove:
             "has a hostname that more than \(RouteTable.wildcardsPerHostMax) wildcards cover"
+        case .wildcardTooDeep:
+            "has a wildcard of more than \(RouteTable.wildcardLabelsMax) labels"
         case .tooManyConditions:
             "has more than \(RouteTable.conditionsMax) conditions on headers or on the query"
         case .tooManyMethods:
             "uses an HTTP method beyond the \(RouteTable.methodsMax) that all together may use"
         case .textTooLong:
-            "has a path beyond 64 KiB, or more than \(RouteTable.containsBytesMax) bytes to contain"
+            "has a path beyond 64 KiB, 4 GiB of text in all, or more than \(RouteTable.containsBytesMax) bytes to contain"
         }
     }
 }

@@ -66,7 +66,8 @@ struct RouteSearch {
 
 /// The hosts of the table that cover an authority: exact, wildcards from the longest, any.
 struct MatchingHosts {
-    /// In the order of finding: any host, wildcards from the shortest, the exact host.
+    /// In the order of finding: any host, wildcards from the shortest, of which there are at most
+    /// `wildcardsPerHostMax`, the exact host.
     private var positions: [10 of UInt32] = .init(repeating: 0)
     private var left = 1
 

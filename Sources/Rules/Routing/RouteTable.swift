@@ -9,6 +9,7 @@
 public final class RouteTable: Sendable {
     /// Wildcards that cover one host, one below another.
     public static let wildcardsPerHostMax = 8
+    public static let wildcardLabelsMax = 62
     /// Patterns with the same host and path, which differ in method, headers and query.
     public static let patternsPerKeyMax = 64
     /// Headers of one pattern, and parameters.
@@ -24,8 +25,8 @@ public final class RouteTable: Sendable {
 
     public init() { parts = Parts() }
 
-    /// Compiles `patterns`; throws the first reason why that cannot be done. Patterns that can never
-    /// match and patterns that are the same as others do no harm here: `problems(in:)` tells.
+    /// Compiles `patterns`; throws the first reason why that cannot be done. Patterns that can
+    /// never match and patterns that are the same as others do no harm here: `problems(in:)` tells.
     public init(patterns: [RoutePattern]) throws(RouteProblem) {
         var builder = RouteTableBuilder(patterns)
         builder.build()

@@ -28,6 +28,8 @@ struct RouteTableBuilder {
             addGroup(positions[start..<end])
             start = end
         }
+        // Positions in the bytes have 32 bits.
+        if parts.bytes.count > UInt32.max { fail(0, .textTooLong) }
     }
 
     private mutating func fail(_ pattern: Int, _ kind: RouteProblem.Kind) {
@@ -70,9 +72,10 @@ extension RouteTableBuilder {
             }
             if case .wildcard = pattern.host {
                 wildcardsAbove += 1
+                if depth > RouteTable.wildcardLabelsMax { fail(index, .wildcardTooDeep) }
                 parts.wildcardDepths |= 1 << UInt64(min(depth, 63))
             }
-            if wildcardsAbove > RouteTable.wildcardsPerHostMax || depth > 62 {
+            if wildcardsAbove > RouteTable.wildcardsPerHostMax {
                 fail(index, .tooManyWildcardsAbove)
             }
         }

@@ -12,7 +12,9 @@ struct NaiveRoutes {
             Self.covers(pattern.host, host) && Self.covers(pattern.path, path)
                 && (pattern.httpMethod.map { $0 == Array(request.method.utf8) } ?? true)
                 && pattern.headers.allSatisfy { Self.holds($0.predicate, request.values($0.name)) }
-                && pattern.query.allSatisfy { Self.holds($0.predicate, Self.values($0.name, query)) }
+                && pattern.query.allSatisfy {
+                    Self.holds($0.predicate, Self.values($0.name, query))
+                }
         }
         return matching.min { Self.rank($0).lexicographicallyPrecedes(Self.rank($1)) }?.route
     }
@@ -84,7 +86,9 @@ struct NaiveRoutes {
 
     private static func host(_ authority: String) -> [UInt8] {
         var host = authority.lowercased()
-        if let colon = host.lastIndex(of: ":"), !host.hasSuffix("]") { host = String(host[..<colon]) }
+        if let colon = host.lastIndex(of: ":"), !host.hasSuffix("]") {
+            host = String(host[..<colon])
+        }
         if host.hasSuffix(".") { host.removeLast() }
         return Array(host.utf8)
     }

@@ -58,7 +58,8 @@ extension RoutePattern {
         var pattern = RoutePattern(route: 0, routeName: name)
         if let host {
             pattern.host =
-                host.hasPrefix("*") ? .wildcard(suffix: Array(host.utf8.dropFirst())) : .exact(Array(host.utf8))
+                host.hasPrefix("*")
+                ? .wildcard(suffix: Array(host.utf8.dropFirst())) : .exact(Array(host.utf8))
         }
         if let path { pattern.path = .exact(Array(path.utf8)) }
         if let prefix { pattern.path = .prefix(Array(prefix.utf8)) }
