@@ -134,7 +134,7 @@ internal import CYAML
         }
         node.start = tree.appendText(bytes)
         _ = tree.append(node)
-        if open.last?.takesKey != false { countChild(&tree) }
+        countChild(&tree)
         if let last = open.last, last.isMapping {
             open[open.count - 1].takesKey = !last.takesKey
         }
