@@ -15,9 +15,13 @@ struct Check: ParsableCommand {
     func run() throws {
         let snapshot = try configuration.load()
         let counts = [
-            "\(snapshot.listeners.count) listeners", "\(snapshot.routes.count) routes",
-            "\(snapshot.upstreams.count) upstreams",
+            count(snapshot.listeners.count, "listener"), count(snapshot.routes.count, "route"),
+            count(snapshot.upstreams.count, "upstream"),
         ]
         print("valid: revision \(snapshot.revision), " + counts.joined(separator: ", "))
+    }
+
+    private func count(_ number: Int, _ noun: String) -> String {
+        "\(number) \(noun)" + (number == 1 ? "" : "s")
     }
 }

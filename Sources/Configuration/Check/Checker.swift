@@ -55,7 +55,7 @@ final class Checker {
         switch tree.kind(node) {
         case .list: "a list"
         case .mapping: "a mapping"
-        case .scalar where tree.count(node) == 0: "nothing"
+        case .scalar where tree.count(node) == 0 && !tree.flags(node).contains(.quoted): "nothing"
         case .scalar: "'\(tree.string(node).quotable)'"
         }
     }
@@ -92,7 +92,8 @@ extension Checker {
         for (index, term) in table.terms.enumerated()
         where term.isRequired && fields.values[index] == 0 {
             fail(
-                .missingKey, node, "this \(table.name) has no '\(term.key)'", expected: "\(term.key)")
+                .missingKey, node, "this \(table.name) has no '\(term.key)'",
+                expected: "\(term.key): \(term.shape.words)")
         }
         checkOneOf(fields, table)
         return fields
@@ -105,7 +106,7 @@ extension Checker {
     ) -> Bool {
         guard tree.kind(node) == .mapping else {
             fail(
-                .wrongType, node, "\(found(node)) where a \(table.name) belongs",
+                .wrongType, node, "\(found(node)) where \(table.name.withArticle) belongs",
                 expected: "a mapping with \(Suggestion.list(table.supportedKeys) ?? "keys")")
             return false
         }
@@ -120,7 +121,7 @@ extension Checker {
                 fail(
                     .unsupported, key,
                     "'\(table.terms[index].key)' is not yet supported by this version",
-                    expected: "a \(table.name) without it")
+                    expected: "it to be left out")
                 return
             }
             if !take(index, value) {
@@ -141,13 +142,13 @@ extension Checker {
         let choices = table.oneOf.joined(separator: ", ")
         if given.isEmpty {
             fail(
-                .missingKey, fields.node, "this \(table.name) says nothing of what it is for",
-                expected: "exactly one of \(choices)")
+                .missingKey, fields.node, "this \(table.name) has none of \(choices)",
+                expected: "exactly one of them")
         } else if given.count > 1 {
             fail(
                 .conflict, fields.node,
                 "this \(table.name) has \(given.joined(separator: " and "))",
-                expected: "exactly one of \(choices)")
+                expected: "one of them")
         }
     }
 

@@ -157,7 +157,7 @@ extension SnapshotBuilder {
         if case .refused(let refusal) = RequestPath.check(whole.span) {
             checker.fail(
                 .neverMatches, node,
-                "no request has the path '\(checker.tree.string(node).quotable)', since \(refusal.words)",
+                "no request is routed with this path, since \(refusal.words)",
                 expected: "a path as requests have it, such as /v1/orders")
             return nil
         }

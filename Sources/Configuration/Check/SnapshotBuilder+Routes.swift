@@ -46,8 +46,8 @@ extension SnapshotBuilder {
                 checker.fail(
                     .missingKey, fields.node,
                     "this route does not say which of the listeners it belongs to",
-                    expected: "listeners, with names among "
-                        + (Suggestion.list(listeners.map(\.name)) ?? ""))
+                    expected: "listeners: a list of names among "
+                        + listeners.map(\.name).joined(separator: ", "))
             }
             return listeners.isEmpty ? [] : [0]
         }

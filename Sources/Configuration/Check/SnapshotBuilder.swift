@@ -57,7 +57,7 @@ final class SnapshotBuilder {
         for node in sections.routes { addRoute(node) }
         let access = sections.access.flatMap(readAccess)
         let tables = listeners.indices.map(makeTable)
-        warnOfUnused()
+        if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
         return Snapshot(
             revision: revision, listeners: zip(listeners, tables).compactMap(makeTerms),
@@ -124,7 +124,7 @@ extension SnapshotBuilder {
                 return true
             }
         }
-        if !hasListeners { failMissing("listeners", "a list of at least one listener") }
+        if !hasListeners { failMissing("listeners", "listeners: a list of listeners") }
         if sections.access == nil { failMissing("access", "access: {default: allow} or deny") }
         return sections
     }

@@ -173,7 +173,7 @@ enum BackendKey: Int, LanguageKey {
 enum RespondKey: Int, LanguageKey {
     case status, body, contentType, grpcStatus, message
 
-    static let table = makeTable("respond")
+    static let table = makeTable("direct response")
 
     var term: Term {
         switch self {
