@@ -67,7 +67,7 @@ public enum ConfigurationLoader {
         var expansion = Expansion(environment: environment, digest: digest)
         expansion.expand(&tree)
         let checker = Checker(tree)
-        for diagnostic in expansion.diagnostics { checker.report(diagnostic) }
+        for diagnostic in expansion.diagnostics { checker.report(diagnostic.code, diagnostic) }
         let snapshot = SnapshotBuilder(checker).build(revision: expansion.digest.text)
         let diagnostics = checker.sortedDiagnostics
         guard let snapshot, !checker.hasErrors else {

@@ -19,35 +19,29 @@ final class Checker {
     /// Whether another diagnostic would be kept: if not, its words need not be made.
     private var isFull: Bool { diagnostics.count >= Self.diagnosticsMax }
 
-    func report(_ diagnostic: @autoclosure () -> Diagnostic) {
-        guard !isFull else {
-            omitted += 1
-            return
-        }
-        let diagnostic = diagnostic()
-        if diagnostic.severity == .error { hasErrors = true }
-        diagnostics.append(diagnostic)
+    func report(_ code: DiagnosticCode, _ diagnostic: @autoclosure () -> Diagnostic) {
+        if code.severity == .error { hasErrors = true }
+        if isFull { omitted += 1 } else { diagnostics.append(diagnostic()) }
     }
 
     func fail(
         _ code: DiagnosticCode, _ node: NodeID, _ message: @autoclosure () -> String,
         expected: @autoclosure () -> String? = nil
     ) {
-        report(Diagnostic(code, tree.place(node), message(), expected: expected()))
+        report(code, Diagnostic(code, tree.place(node), message(), expected: expected()))
     }
 
     /// Reports a name that is none of `known`.
     func failUnknown(
         _ code: DiagnosticCode, _ node: NodeID, _ what: String, known: [String]
     ) {
+        let name = tree.string(node)
         report(
-            {
-                let name = tree.string(node)
-                return Diagnostic(
-                    code, tree.place(node), "\(what) '\(name.quotable)'",
-                    expected: Suggestion.list(known),
-                    suggestion: Suggestion.nearest(to: name, among: known))
-            }())
+            code,
+            Diagnostic(
+                code, tree.place(node), "\(what) '\(name.quotable)'",
+                expected: Suggestion.list(known),
+                suggestion: Suggestion.nearest(to: name, among: known)))
     }
 
     /// What a node is, for "found ..." in messages.

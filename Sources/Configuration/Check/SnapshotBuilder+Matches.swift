@@ -104,6 +104,7 @@ extension SnapshotBuilder {
 
     private func failMethod(_ node: NodeID, suggestion: String?) {
         checker.report(
+            .badValue,
             Diagnostic(
                 .badValue, checker.tree.place(node), "\(checker.found(node)) is not a method",
                 expected: "pkg.Service/Method, pkg.Service/* or pkg.*", suggestion: suggestion))
@@ -116,6 +117,7 @@ extension SnapshotBuilder {
             upper.elementsEqual(bytes)
         else {
             checker.report(
+                .badValue,
                 Diagnostic(
                     .badValue, checker.tree.place(node),
                     "\(checker.found(node)) is not an HTTP method", expected: "such as GET or POST",

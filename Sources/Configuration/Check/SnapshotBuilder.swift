@@ -145,6 +145,7 @@ extension SnapshotBuilder {
         let place = files.count == 1 && !files[0].isEmpty
             ? checker.tree.place(files[0].root) : Diagnostic.Place(file: files.first?.name ?? "")
         checker.report(
+            .missingKey,
             Diagnostic(
                 .missingKey, place, "this configuration has no '\(key)'", expected: expected))
     }

@@ -3,10 +3,10 @@ internal import Rules
 /// The tables of `limits` and `timeouts`: the only place that names their keys, bounds and meaning.
 enum OptionTables {
     private static let sizes: ClosedRange<Int64> = 1 << 10...1 << 30
-    /// RFC 9113, 6.9.1: a window has at most 2^31 - 1 bytes.
-    private static let windows: ClosedRange<Int64> = 1 << 10...(1 << 31) - 1
+    /// RFC 9113, 6.9.1, would let a window have nearly 2 GiB.
+    private static let windows: ClosedRange<Int64> = 1 << 10...1 << 30
     /// A connection's window begins at 65,535 bytes and cannot be made smaller.
-    private static let connectionWindows: ClosedRange<Int64> = 1 << 16...(1 << 31) - 1
+    private static let connectionWindows: ClosedRange<Int64> = 1 << 16...1 << 30
     private static let counts: ClosedRange<Int64> = 1...1_000_000_000
 
     static let downstreamLimits: [Option<DownstreamLimits>] = [
@@ -138,7 +138,7 @@ extension Option {
             let range = Int(range.lowerBound)...Int(range.upperBound)
             return Term(key, .count(range), doc, byDefault: "\(value)")
         case .size:
-            return Term(key, .size, doc, byDefault: Size.describe(value))
+            return Term(key, .size(range), doc, byDefault: Size.describe(value))
         case .duration(let offAllowed):
             return Term(
                 key, .duration(offAllowed: offAllowed), doc, byDefault: Duration.describe(value))

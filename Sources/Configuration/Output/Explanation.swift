@@ -217,7 +217,9 @@ public struct Explanation: Sendable {
         switch pattern.path {
         case .any: words.append("any path")
         case .exact(let path): words.append("path \(text(path))")
-        case .prefix(let path): words.append("path \(text(path))...")
+        case .prefix(let path) where path.last == 0x2e:
+            words.append("paths that begin with \(text(path))")
+        case .prefix(let path): words.append("paths under \(text(path))")
         }
         if let method = pattern.httpMethod { words.append(text(method)) }
         if pattern.headerCount > 0 { words.append("headers: \(pattern.headerCount)") }

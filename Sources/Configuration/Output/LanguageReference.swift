@@ -38,7 +38,8 @@ extension Shape {
         case .boolean: "`true` or `false`"
         case .count(let range): "\(range.lowerBound) to \(range.upperBound)"
         case .duration(let offAllowed): offAllowed ? "duration, or `off`" : "duration"
-        case .size: "size"
+        case .size(let range):
+            "size, \(Size.describe(range.lowerBound)) to \(Size.describe(range.upperBound))"
         case .list(let item, _): "a list, each " + item.words
         case .object(let table): table.name.withArticle
         case .map(let key, let value): "a mapping from \(key) to " + value.words
