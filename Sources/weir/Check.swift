@@ -6,8 +6,7 @@ struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks a configuration and prints every error and warning.",
         discussion: """
-            Exit status: 0 valid (warnings may have been printed), 1 invalid, 2 a file could not be \
-            read.
+            Exit status: 0 valid, perhaps with warnings, 1 invalid, 2 a file could not be read.
             """)
 
     @OptionGroup var configuration: ConfigurationOption

@@ -6,7 +6,7 @@ struct ConfigurationOption: ParsableArguments {
     @Option(name: .customLong("config"), help: "A YAML file, or a directory of *.yaml files.")
     var path: String
 
-    /// The snapshot, after warnings went to standard error; errors go there too and end the command.
+    /// The snapshot. Warnings go to standard error; errors too, and they end the command.
     func load() throws -> Snapshot {
         let result = ConfigurationLoader.load(path: path, environment: Environment.variables)
         for line in result.diagnostics.lines(omitted: result.omitted) {

@@ -83,7 +83,8 @@ import Testing
             says: "route: to-www: 308 to http://www.example/a?b"),
         Question(
             file: "config/gateway.yaml", listener: "edge", target: "GET /robots.txt",
-            route: "robots", verdict: .answered, says: "route: robots: answered with 200 with 26 bytes"),
+            route: "robots", verdict: .answered,
+            says: "route: robots: answered with 200 with 26 bytes"),
         Question(
             file: "config/gateway.yaml", listener: "internal", target: "billing.v1.Bills/Get",
             route: "retired", verdict: .answered,

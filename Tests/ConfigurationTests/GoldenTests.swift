@@ -14,7 +14,8 @@ import Testing
             environment: ["NAME": "edge", "NUMBERS": "12", "EMPTY": ""])
     }
 
-    @Test("all errors of a file are found at once, each with its place and what was expected",
+    @Test(
+        "all errors of a file are found at once, each with its place and what was expected",
         arguments: names)
     func diagnostics(_ name: String) {
         let expected = Repository.lines("\(Self.folder)/\(name).txt")

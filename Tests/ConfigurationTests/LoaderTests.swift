@@ -14,7 +14,8 @@ import Wire
         #expect(
             result.files
                 == [
-                    path, path + "/10-base.yaml", path + "/20-orders.yaml", path + "/30-status.yaml",
+                    path, path + "/10-base.yaml", path + "/20-orders.yaml",
+                    path + "/30-status.yaml",
                 ])
     }
 
@@ -47,7 +48,8 @@ import Wire
     func syntax() {
         let result = ConfigurationLoader.load(
             sources: [
-                Source(name: "a.yaml", text: "a: [\n"), Source(name: "b.yaml", text: "unknown: 1\n"),
+                Source(name: "a.yaml", text: "a: [\n"),
+                Source(name: "b.yaml", text: "unknown: 1\n"),
                 Source(name: "c.yaml", text: "a: }\n"),
             ], environment: [:])
         #expect(result.diagnostics.map(\.file) == ["a.yaml", "c.yaml"])
@@ -108,7 +110,9 @@ import Wire
     @Test("errors beyond those that are kept still leave no snapshot")
     func lateError() {
         let timeouts = "timeouts: {keepalive: 1m}"
-        let upstreams = (0..<1_100).map { "- {name: u\($0), endpoints: [127.0.0.1:1], \(timeouts)}\n" }
+        let upstreams = (0..<1_100).map {
+            "- {name: u\($0), endpoints: [127.0.0.1:1], \(timeouts)}\n"
+        }
         let text = """
             listeners: [{name: local, address: 127.0.0.1:8080}]
             access: {default: allow}

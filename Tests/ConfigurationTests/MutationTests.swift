@@ -24,9 +24,12 @@ import Testing
 
     /// What YAML or the language gives a meaning.
     private static let pieces = [
-        "{", "}", "[", "]", ":", ": ", ",", "\n", "  ", "\t", "- ", "*a", "&a ", "!!map ", "|\n", ">", "'",
-        "\"", "#", "%", "@", "${", "${A}", "$$", "---\n", "...\n", "? ", "\u{feff}", "\0", "é", "off",
-        "0", "-1", "99999999999999999999", "5m", "64KiB", "true", "/", "*.", "name", "routes: ", "<<: ",
+        "{", "}", "[", "]", ":", ": ", ",", "\n", "  ", "\t", "- ", "*a", "&a ", "!!map ", "|\n",
+        ">", "'",
+        "\"", "#", "%", "@", "${", "${A}", "$$", "---\n", "...\n", "? ", "\u{feff}", "\0", "é",
+        "off",
+        "0", "-1", "99999999999999999999", "5m", "64KiB", "true", "/", "*.", "name", "routes: ",
+        "<<: ",
     ]
 
     private static func mutate(_ bytes: inout [UInt8], _ random: inout Random) {
@@ -39,14 +42,17 @@ import Testing
             let other = Int.random(in: 0...bytes.count, using: &random)
             bytes.insert(contentsOf: Array(bytes[position..<end]), at: other)
         case 3:
-            if position < bytes.count { bytes[position] = UInt8.random(in: 0...255, using: &random) }
+            if position < bytes.count {
+                bytes[position] = UInt8.random(in: 0...255, using: &random)
+            }
         default:
             let piece = pieces.randomElement(using: &random) ?? ""
             bytes.insert(contentsOf: piece.utf8, at: position)
         }
     }
 
-    @Test("thousands of mutations of the examples end in a snapshot or in errors with places",
+    @Test(
+        "thousands of mutations of the examples end in a snapshot or in errors with places",
         arguments: examples)
     func mutations(_ path: String) {
         var random = SystemRandomNumberGenerator()
@@ -56,7 +62,9 @@ import Testing
     }
 
     @Test("mutations that once were trouble", arguments: [1, 2, 3] as [UInt64])
-    func fixedSeeds(_ seed: UInt64) { check(Repository.bytes("config/gateway.yaml"), rounds: 200, seed) }
+    func fixedSeeds(_ seed: UInt64) {
+        check(Repository.bytes("config/gateway.yaml"), rounds: 200, seed)
+    }
 
     private func check(_ original: [UInt8], rounds: Int, _ seed: UInt64) {
         var random = Random(state: seed)

@@ -47,8 +47,10 @@ import Testing
         let listener = snapshot.listeners[0]
         let upstream = snapshot.upstreams[0]
         #expect(OptionTables.downstreamLimits.map { $0.read(listener.limits) } == limits.values)
-        #expect(OptionTables.downstreamTimeouts.map { $0.read(listener.timeouts) } == timeouts.values)
-        #expect(OptionTables.upstreamLimits.map { $0.read(upstream.limits) } == upstreamLimits.values)
+        #expect(
+            OptionTables.downstreamTimeouts.map { $0.read(listener.timeouts) } == timeouts.values)
+        #expect(
+            OptionTables.upstreamLimits.map { $0.read(upstream.limits) } == upstreamLimits.values)
         #expect(
             OptionTables.upstreamTimeouts.map { $0.read(upstream.timeouts) }
                 == upstreamTimeouts.values)
@@ -65,12 +67,15 @@ import Testing
 
     @Test("every field of Rules' limits has an option")
     func complete() {
-        #expect(Mirror(reflecting: DownstreamLimits()).children.count == OptionTables.downstreamLimits.count)
+        #expect(
+            Mirror(reflecting: DownstreamLimits()).children.count
+                == OptionTables.downstreamLimits.count)
         #expect(
             Mirror(reflecting: DownstreamTimeouts()).children.count
                 == OptionTables.downstreamTimeouts.count)
         #expect(
-            Mirror(reflecting: UpstreamLimits()).children.count == OptionTables.upstreamLimits.count)
+            Mirror(reflecting: UpstreamLimits()).children.count == OptionTables.upstreamLimits.count
+        )
         #expect(
             Mirror(reflecting: UpstreamTimeouts()).children.count
                 == OptionTables.upstreamTimeouts.count)
@@ -101,18 +106,23 @@ import Testing
         }
     }
 
-    @Test("durations and sizes are read and written", arguments: [
-        ("1ms", 1_000_000), ("250ms", 250_000_000), ("2s", 2_000_000_000), ("90s", 90_000_000_000),
-        ("5m", 300_000_000_000), ("1h", 3_600_000_000_000),
-    ] as [(String, Int64)])
+    @Test(
+        "durations and sizes are read and written",
+        arguments: [
+            ("1ms", 1_000_000), ("250ms", 250_000_000), ("2s", 2_000_000_000),
+            ("90s", 90_000_000_000),
+            ("5m", 300_000_000_000), ("1h", 3_600_000_000_000),
+        ] as [(String, Int64)])
     func durations(_ text: String, _ nanoseconds: Int64) {
         #expect(Duration.parse(Array(text.utf8)[...]) == nanoseconds)
         #expect(Duration.describe(nanoseconds) == text)
     }
 
-    @Test("what is no duration is none", arguments: [
-        "", "s", "1", "01s", "1 s", "-1s", "1S", "1.5s", "1d", "1us", "0x1s", "1s1s", "١s",
-        "9223372036854775807h", "99999999999999999999s",
-    ])
+    @Test(
+        "what is no duration is none",
+        arguments: [
+            "", "s", "1", "01s", "1 s", "-1s", "1S", "1.5s", "1d", "1us", "0x1s", "1s1s", "١s",
+            "9223372036854775807h", "99999999999999999999s",
+        ])
     func noDuration(_ text: String) { #expect(Duration.parse(Array(text.utf8)[...]) == nil) }
 }

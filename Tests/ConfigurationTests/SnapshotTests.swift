@@ -35,14 +35,19 @@ import Testing
         #expect(route.responseHeaders?.remove == [Array("server".utf8)])
     }
 
-    @Test("a direct response has a status for each kind of caller", arguments: [
-        ("{status: 404}", 404, 12, "", ""),
-        ("{status: 503, body: sorry}", 503, 14, "text/plain; charset=utf-8", "sorry"),
-        ("{status: 200, grpc_status: OK, body: '{}', content_type: application/json}", 200, 0,
-            "application/json", "{}"),
-        ("{status: 200, grpc_status: 16}", 200, 16, "", ""),
-        ("{status: 418}", 418, 2, "", ""),
-    ] as [(String, UInt16, UInt8, String, String)])
+    @Test(
+        "a direct response has a status for each kind of caller",
+        arguments: [
+            ("{status: 404}", 404, 12, "", ""),
+            ("{status: 503, body: sorry}", 503, 14, "text/plain; charset=utf-8", "sorry"),
+            (
+                "{status: 200, grpc_status: OK, body: '{}', content_type: application/json}", 200,
+                0,
+                "application/json", "{}"
+            ),
+            ("{status: 200, grpc_status: 16}", 200, 16, "", ""),
+            ("{status: 418}", 418, 2, "", ""),
+        ] as [(String, UInt16, UInt8, String, String)])
     func responses(
         _ text: String, _ status: UInt16, _ grpcStatus: UInt8, _ type: String, _ body: String
     ) throws {
@@ -57,11 +62,13 @@ import Testing
         #expect(response.body == Array(body.utf8))
     }
 
-    @Test("an upstream is for gRPC alone where all its routes are, or where it says so", arguments: [
-        ("", "{method: a.B/C}", true), ("", "{path: /a}", false),
-        ("", "{method: a.B/C}}, {path: /a", nil), (", grpc: true", "{path: /a}", true),
-        (", grpc: false", "{method: a.B/C}", false),
-    ] as [(String, String, Bool?)])
+    @Test(
+        "an upstream is for gRPC alone where all its routes are, or where it says so",
+        arguments: [
+            ("", "{method: a.B/C}", true), ("", "{path: /a}", false),
+            ("", "{method: a.B/C}}, {path: /a", nil), (", grpc: true", "{path: /a}", true),
+            (", grpc: false", "{method: a.B/C}", false),
+        ] as [(String, String, Bool?)])
     func grpcOnly(_ key: String, _ match: String, _ expected: Bool?) {
         let text = """
             listeners: [{name: local, address: 127.0.0.1:8080}]
@@ -72,9 +79,11 @@ import Testing
         #expect(Text.load(text).snapshot?.upstreams[0].isGRPCOnly == expected)
     }
 
-    @Test("plain scalars are the text that is written, whatever YAML takes them for", arguments: [
-        "on", "off", "yes", "null", "~", "1_000", "0x10", "1e3", "2001-01-01", "true", "=",
-    ])
+    @Test(
+        "plain scalars are the text that is written, whatever YAML takes them for",
+        arguments: [
+            "on", "off", "yes", "null", "~", "1_000", "0x10", "1e3", "2001-01-01", "true", "=",
+        ])
     func plainScalars(_ text: String) throws {
         let route = try Self.route(
             "{name: r, backends: [{upstream: orders}], request_headers: {set: {x-a: \(text)}}}")
@@ -105,7 +114,7 @@ import Testing
     @Test("a variable's text is a scalar and nothing else")
     func variables() throws {
         let result = Text.load(
-            "listeners: [{name: \"${N}\", address: \"${A:-127.0.0.1:8080}\", limits: {pings: \"${P}\"}}]\n"
+            "listeners: [{name: \"${N}\", address: \"${A:-[::1]:80}\", limits: {pings: \"${P}\"}}]\n"
                 + "routes: [{name: r, respond: {status: 200, body: \"${B} $$ $x ${C:-}\"}}]\n"
                 + "access: {default: allow}\n",
             ["N": "edge", "P": "7", "B": "{a: b}"])
@@ -116,11 +125,15 @@ import Testing
         #expect(String(decoding: response.body, as: UTF8.self) == "{a: b} $ $x ")
     }
 
-    @Test("a prefix is replaced by whole segments, and the query stays", arguments: [
-        ("/v1", "/", "/v1", "/"), ("/v1", "/", "/v1?a=b", "/?a=b"), ("/v1/", "/", "/v1/x", "/x"),
-        ("/v1", "/v2", "/v1/x?y", "/v2/x?y"), ("/", "/v2", "/x", "/v2/x"), ("/", "/v2", "/", "/v2/"),
-        ("/v1", "/a/b/", "/v1/", "/a/b/"),
-    ])
+    @Test(
+        "a prefix is replaced by whole segments, and the query stays",
+        arguments: [
+            ("/v1", "/", "/v1", "/"), ("/v1", "/", "/v1?a=b", "/?a=b"),
+            ("/v1/", "/", "/v1/x", "/x"),
+            ("/v1", "/v2", "/v1/x?y", "/v2/x?y"), ("/", "/v2", "/x", "/v2/x"),
+            ("/", "/v2", "/", "/v2/"),
+            ("/v1", "/a/b/", "/v1/", "/a/b/"),
+        ])
     func prefixes(_ prefix: String, _ with: String, _ path: String, _ expected: String) throws {
         let route = try Self.route(
             "{name: r, matches: [{path: {prefix: \(prefix)}}], rewrite: {path_prefix: \(with)}, "

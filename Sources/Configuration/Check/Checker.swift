@@ -33,15 +33,23 @@ final class Checker {
 
     /// Reports a name that is none of `known`.
     func failUnknown(
-        _ code: DiagnosticCode, _ node: NodeID, _ what: String, known: [String]
+        _ code: DiagnosticCode, _ node: NodeID, _ what: String,
+        known: @autoclosure () -> [String]
     ) {
+        guard !isFull else {
+            report(code, Diagnostic(code, tree.place(node), what))
+            return
+        }
+        let known = known()
+        // More are not printed, and a suggestion among thousands of names takes a while.
+        let isPrinted = diagnostics.count < 100
         let name = tree.string(node)
         report(
             code,
             Diagnostic(
                 code, tree.place(node), "\(what) '\(name.quotable)'",
                 expected: Suggestion.list(known),
-                suggestion: Suggestion.nearest(to: name, among: known)))
+                suggestion: isPrinted ? Suggestion.nearest(to: name, among: known) : nil))
     }
 
     /// What a node is, for "found ..." in messages.
@@ -93,8 +101,8 @@ extension Checker {
         return fields
     }
 
-    /// Calls `take` for each known entry; false from it is a key's second time. False if `node` is no
-    /// mapping.
+    /// Calls `take` for each known entry; false from it is a key's second time. False if `node` is
+    /// no mapping.
     func readEntries(
         of node: NodeID, _ table: ObjectTerms, _ take: (Int, NodeID) -> Bool
     ) -> Bool {

@@ -55,7 +55,8 @@ extension SnapshotBuilder {
         }
         if let query = fields[.query] {
             checker.fail(
-                .neverMatches, query, "a gRPC call has no query", expected: "path instead of method")
+                .neverMatches, query, "a gRPC call has no query", expected: "path instead of method"
+            )
         }
         if let verb = fields[.httpMethod], !checker.tree.bytes(verb).elementsEqual("POST".utf8) {
             checker.fail(
@@ -84,8 +85,10 @@ extension SnapshotBuilder {
         if text.suffix(2).elementsEqual([0x2e, 0x2a]), (package + [0x30, 0x2f, 0x4d]).isGRPCPath {
             return .prefix(package)
         }
-        failMethod(node, suggestion: ([0x2f] + text + [0x2f, 0x4d]).isGRPCPath
-            ? checker.tree.string(node) + "/*" : nil)
+        failMethod(
+            node,
+            suggestion: ([0x2f] + text + [0x2f, 0x4d]).isGRPCPath
+                ? checker.tree.string(node) + "/*" : nil)
         return nil
     }
 

@@ -18,6 +18,7 @@ final class SnapshotBuilder {
     var upstreamIndex: [String: Int] = [:]
     /// Where each route's name was first given.
     var routeNames: [String: NodeID] = [:]
+    var patternCount = 0
     /// Matches whose problem with others is known.
     var reportedPlaces: Set<NodeID> = []
 
@@ -142,7 +143,8 @@ extension SnapshotBuilder {
 
     private func failMissing(_ key: String, _ expected: String) {
         let files = checker.tree.files
-        let place = files.count == 1 && !files[0].isEmpty
+        let place =
+            files.count == 1 && !files[0].isEmpty
             ? checker.tree.place(files[0].root) : Diagnostic.Place(file: files.first?.name ?? "")
         checker.report(
             .missingKey,

@@ -238,7 +238,8 @@ enum RewriteKey: Int, LanguageKey {
             Term("path_prefix", .path, "Replaces the prefix that the route matches")
         case .path: Term("path", .path, "Replaces the whole path; the query stays")
         case .hostname:
-            Term("hostname", .text("a host, with or without a port", pattern: "[^ ]+"),
+            Term(
+                "hostname", .text("a host, with or without a port", pattern: "[^ ]+"),
                 "Replaces `:authority`")
         }
     }
