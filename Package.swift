@@ -46,7 +46,7 @@ let package = Package(
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Wire"], swiftSettings: settings),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Rules", "Wire"],
-            swiftSettings: settings),
+            exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Configuration", "Rules", "Wire"],
             swiftSettings: settings),

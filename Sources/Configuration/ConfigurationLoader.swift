@@ -20,7 +20,11 @@ public enum ConfigurationLoader {
             case .failure(let error):
                 return .unreadable(path, error.message, files: files)
             case .success(let names) where names.count > filesMax:
-                return .unreadable(path, "more than \(filesMax) files", files: files)
+                let message = "the directory has \(names.count) files"
+                return .refused(
+                    Diagnostic(
+                        .tooMany, Diagnostic.Place(file: path), message,
+                        expected: "at most \(filesMax)"), files: files)
             case .success(let names):
                 let directory = path.hasSuffix("/") ? path : path + "/"
                 files += names.map { directory + $0 }
@@ -34,7 +38,11 @@ public enum ConfigurationLoader {
             case .success(let read):
                 bytes += read.count
                 guard bytes <= bytesMax else {
-                    return .unreadable(file, "more than 256 MiB in all files", files: files)
+                    return .refused(
+                        Diagnostic(
+                            .tooLarge, Diagnostic.Place(file: file),
+                            "the files together have more than 256 MiB", expected: "less"),
+                        files: files)
                 }
                 sources.append(Source(name: file, bytes: read))
             }
@@ -51,6 +59,7 @@ public enum ConfigurationLoader {
         sources: consuming [Source], environment: [String: String], files: [String]
     ) -> LoadResult {
         var tree = Tree()
+        tree.reserve(for: sources.reduce(0) { $0 + $1.bytes.count })
         var digest = Digest()
         var faults: [Diagnostic] = []
         for source in sources {
@@ -67,7 +76,7 @@ public enum ConfigurationLoader {
         var expansion = Expansion(environment: environment, digest: digest)
         expansion.expand(&tree)
         let checker = Checker(tree)
-        for diagnostic in expansion.diagnostics { checker.report(diagnostic) }
+        for diagnostic in expansion.diagnostics { checker.report(diagnostic.code, diagnostic) }
         let snapshot = SnapshotBuilder(checker).build(revision: expansion.digest.text)
         let diagnostics = checker.sortedDiagnostics
         guard let snapshot, !checker.hasErrors else {
@@ -131,6 +140,10 @@ public struct LoadResult: Sendable {
         let diagnostic = Diagnostic(
             .unreadable, Diagnostic.Place(file: path), "cannot be read: \(message)",
             expected: "a file or a directory of *.yaml files")
-        return LoadResult(.failure([diagnostic]), files: files)
+        return .refused(diagnostic, files: files)
+    }
+
+    fileprivate static func refused(_ diagnostic: Diagnostic, files: [String]) -> LoadResult {
+        LoadResult(.failure([diagnostic]), files: files)
     }
 }

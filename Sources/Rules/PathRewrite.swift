@@ -1,8 +1,8 @@
 extension Rewrite.PathRewrite {
     /// Appends to `output` what `path`, which has a query or none, becomes; the query stays.
     ///
-    /// A prefix goes by whole segments and is without a final slash, as is what replaces it: `/v1` by
-    /// nothing makes `/x` of `/v1/x`, and `/` of `/v1`, since no path is empty.
+    /// A prefix goes by whole segments and is without a final slash, as is what replaces it: `/v1`
+    /// by nothing makes `/x` of `/v1/x`, and `/` of `/v1`, since no path is empty.
     public func append(rewriting path: Span<UInt8>, to output: inout [UInt8]) {
         switch self {
         case .prefix(let count, let replacement):

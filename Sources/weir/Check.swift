@@ -6,8 +6,7 @@ struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks a configuration and prints every error and warning.",
         discussion: """
-            Exit status: 0 valid (warnings may have been printed), 1 invalid, 2 a file could not be \
-            read.
+            Exit status: 0 valid, perhaps with warnings, 1 invalid, 2 a file could not be read.
             """)
 
     @OptionGroup var configuration: ConfigurationOption
@@ -15,9 +14,13 @@ struct Check: ParsableCommand {
     func run() throws {
         let snapshot = try configuration.load()
         let counts = [
-            "\(snapshot.listeners.count) listeners", "\(snapshot.routes.count) routes",
-            "\(snapshot.upstreams.count) upstreams",
+            count(snapshot.listeners.count, "listener"), count(snapshot.routes.count, "route"),
+            count(snapshot.upstreams.count, "upstream"),
         ]
         print("valid: revision \(snapshot.revision), " + counts.joined(separator: ", "))
+    }
+
+    private func count(_ number: Int, _ noun: String) -> String {
+        "\(number) \(noun)" + (number == 1 ? "" : "s")
     }
 }

@@ -1,13 +1,12 @@
 internal import ArgumentParser
 internal import Configuration
-internal import Glibc
 
 /// `--config PATH`, as several subcommands take it.
 struct ConfigurationOption: ParsableArguments {
     @Option(name: .customLong("config"), help: "A YAML file, or a directory of *.yaml files.")
     var path: String
 
-    /// The snapshot, after warnings went to standard error; errors go there too and end the command.
+    /// The snapshot. Warnings go to standard error; errors too, and they end the command.
     func load() throws -> Snapshot {
         let result = ConfigurationLoader.load(path: path, environment: Environment.variables)
         for line in result.diagnostics.lines(omitted: result.omitted) {
@@ -17,32 +16,5 @@ struct ConfigurationOption: ParsableArguments {
             throw result.isUnreadable ? ExitCode.cannot : ExitCode.no
         }
         return snapshot
-    }
-}
-
-/// Lines for people, apart from a command's result.
-enum StandardError {
-    static func write(_ text: String) {
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(2, $0.baseAddress, $0.count) }
-            if written < 0 && errno != EINTR { return }
-            bytes = bytes.dropFirst(max(written, 0))
-        }
-    }
-}
-
-/// The process's environment.
-enum Environment {
-    static var variables: [String: String] {
-        var variables: [String: String] = [:]
-        var entry = unsafe environ
-        while let text = unsafe entry.pointee {
-            let pair = unsafe String(cString: text)
-            unsafe entry += 1
-            guard let equals = pair.utf8.firstIndex(of: 0x3d) else { continue }
-            variables[String(pair[..<equals])] = String(pair[pair.utf8.index(after: equals)...])
-        }
-        return variables
     }
 }

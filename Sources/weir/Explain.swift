@@ -7,8 +7,8 @@ struct Explain: ParsableCommand {
         abstract: "Tells what would become of a request, and why.",
         discussion: """
             Describe a gRPC call with --method, or a request of plain HTTP with --path.
-            Exit status: 0 it would be forwarded or answered as configured, 1 it would be refused or \
-            the configuration is invalid, 2 a file could not be read.
+            Exit status: 0 it would be forwarded or answered as configured, 1 it would be \
+            refused or the configuration is invalid, 2 a file could not be read.
             """)
 
     @OptionGroup var configuration: ConfigurationOption

@@ -1,4 +1,4 @@
-/// Scalars by what is expected of them. YAML's own guesses (`on`, `1_000`, `~`, dates) play no part.
+/// Scalars by what is expected of them. YAML's own guesses (`on`, `1_000`, dates) play no part.
 extension Checker {
     /// Any text; nothing at all only if it was quoted.
     func text(_ node: NodeID, _ what: String) -> String? {

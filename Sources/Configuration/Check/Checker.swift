@@ -19,35 +19,37 @@ final class Checker {
     /// Whether another diagnostic would be kept: if not, its words need not be made.
     private var isFull: Bool { diagnostics.count >= Self.diagnosticsMax }
 
-    func report(_ diagnostic: @autoclosure () -> Diagnostic) {
-        guard !isFull else {
-            omitted += 1
-            return
-        }
-        let diagnostic = diagnostic()
-        if diagnostic.severity == .error { hasErrors = true }
-        diagnostics.append(diagnostic)
+    func report(_ code: DiagnosticCode, _ diagnostic: @autoclosure () -> Diagnostic) {
+        if code.severity == .error { hasErrors = true }
+        if isFull { omitted += 1 } else { diagnostics.append(diagnostic()) }
     }
 
     func fail(
         _ code: DiagnosticCode, _ node: NodeID, _ message: @autoclosure () -> String,
         expected: @autoclosure () -> String? = nil
     ) {
-        report(Diagnostic(code, tree.place(node), message(), expected: expected()))
+        report(code, Diagnostic(code, tree.place(node), message(), expected: expected()))
     }
 
     /// Reports a name that is none of `known`.
     func failUnknown(
-        _ code: DiagnosticCode, _ node: NodeID, _ what: String, known: [String]
+        _ code: DiagnosticCode, _ node: NodeID, _ what: String,
+        known: @autoclosure () -> [String]
     ) {
+        guard !isFull else {
+            report(code, Diagnostic(code, tree.place(node), what))
+            return
+        }
+        let known = known()
+        // More are not printed, and a suggestion among thousands of names takes a while.
+        let isPrinted = diagnostics.count < 100
+        let name = tree.string(node)
         report(
-            {
-                let name = tree.string(node)
-                return Diagnostic(
-                    code, tree.place(node), "\(what) '\(name.quotable)'",
-                    expected: Suggestion.list(known),
-                    suggestion: Suggestion.nearest(to: name, among: known))
-            }())
+            code,
+            Diagnostic(
+                code, tree.place(node), "\(what) '\(name.quotable)'",
+                expected: Suggestion.list(known),
+                suggestion: isPrinted ? Suggestion.nearest(to: name, among: known) : nil))
     }
 
     /// What a node is, for "found ..." in messages.
@@ -55,7 +57,7 @@ final class Checker {
         switch tree.kind(node) {
         case .list: "a list"
         case .mapping: "a mapping"
-        case .scalar where tree.count(node) == 0: "nothing"
+        case .scalar where tree.count(node) == 0 && !tree.flags(node).contains(.quoted): "nothing"
         case .scalar: "'\(tree.string(node).quotable)'"
         }
     }
@@ -92,20 +94,21 @@ extension Checker {
         for (index, term) in table.terms.enumerated()
         where term.isRequired && fields.values[index] == 0 {
             fail(
-                .missingKey, node, "this \(table.name) has no '\(term.key)'", expected: "\(term.key)")
+                .missingKey, node, "this \(table.name) has no '\(term.key)'",
+                expected: "\(term.key): \(term.shape.words)")
         }
         checkOneOf(fields, table)
         return fields
     }
 
-    /// Calls `take` for each known entry; false from it is a key's second time. False if `node` is no
-    /// mapping.
+    /// Calls `take` for each known entry; false from it is a key's second time. False if `node` is
+    /// no mapping.
     func readEntries(
         of node: NodeID, _ table: ObjectTerms, _ take: (Int, NodeID) -> Bool
     ) -> Bool {
         guard tree.kind(node) == .mapping else {
             fail(
-                .wrongType, node, "\(found(node)) where a \(table.name) belongs",
+                .wrongType, node, "\(found(node)) where \(table.name.withArticle) belongs",
                 expected: "a mapping with \(Suggestion.list(table.supportedKeys) ?? "keys")")
             return false
         }
@@ -120,7 +123,7 @@ extension Checker {
                 fail(
                     .unsupported, key,
                     "'\(table.terms[index].key)' is not yet supported by this version",
-                    expected: "a \(table.name) without it")
+                    expected: "it to be left out")
                 return
             }
             if !take(index, value) {
@@ -141,13 +144,13 @@ extension Checker {
         let choices = table.oneOf.joined(separator: ", ")
         if given.isEmpty {
             fail(
-                .missingKey, fields.node, "this \(table.name) says nothing of what it is for",
-                expected: "exactly one of \(choices)")
+                .missingKey, fields.node, "this \(table.name) has none of \(choices)",
+                expected: "exactly one of them")
         } else if given.count > 1 {
             fail(
                 .conflict, fields.node,
                 "this \(table.name) has \(given.joined(separator: " and "))",
-                expected: "exactly one of \(choices)")
+                expected: "one of them")
         }
     }
 

@@ -21,7 +21,8 @@ extension SnapshotBuilder {
         let fallback = GRPCStatus(httpStatus: UInt16(status))
         return DirectResponse(
             status: UInt16(status),
-            contentType: body.isEmpty ? type ?? [] : type ?? Array("text/plain; charset=utf-8".utf8),
+            contentType: body.isEmpty
+                ? type ?? [] : type ?? Array("text/plain; charset=utf-8".utf8),
             body: body,
             grpcStatus: fields[.grpcStatus].map(readGRPCStatus) ?? fallback.rawValue,
             message: String(decoding: message ?? [], as: UTF8.self))
@@ -164,7 +165,7 @@ extension SnapshotBuilder {
             node, prefix, replacement, rest: "/M", expected: "such as /pkg.Service/")
     }
 
-    /// The rewrite, if with `rest`, the worst that can follow the prefix, it makes a path of gRPC's.
+    /// The rewrite, checked with `rest`, the worst that can follow the prefix.
     private func checkedRewrite(
         _ node: NodeID, _ prefix: [UInt8], _ with: [UInt8], rest: String, expected: String
     ) -> Rewrite.PathRewrite {

@@ -12,7 +12,7 @@ extension SnapshotBuilder {
             if let reason = ReservedNames.reason(matching: name) {
                 checker.fail(
                     .reservedHeader, key,
-                    "routes cannot depend on '\(checker.tree.string(key).quotable)': \(reason.words)",
+                    "routes cannot depend on \(checker.found(key)): \(reason.words)",
                     expected: reason.expected)
                 return nil
             }
@@ -50,7 +50,8 @@ extension SnapshotBuilder {
         return nil
     }
 
-    private func predicate(_ node: NodeID, _ key: ConditionKey, _ isQuery: Bool) -> StringPredicate? {
+    private func predicate(_ node: NodeID, _ key: ConditionKey, _ isQuery: Bool) -> StringPredicate?
+    {
         guard let text = conditionText(node, key, isQuery) else { return nil }
         switch key {
         case .exact: return .exact(text)
@@ -66,7 +67,8 @@ extension SnapshotBuilder {
             return .regex(try RegularExpression(text))
         } catch {
             checker.fail(
-                .badRegex, node, "not a regular expression: \(error.reason) at byte \(error.offset)",
+                .badRegex, node,
+                "not a regular expression: \(error.reason) at byte \(error.offset)",
                 expected: "PCRE2's syntax, at most \(RegularExpression.patternBytesMax) bytes")
             return nil
         }
@@ -95,7 +97,8 @@ extension SnapshotBuilder {
         if key == .regex { return Array(bytes) }
         let startsBadly = key != .suffix && key != .contains && bytes.first?.isBlank == true
         let endsBadly = key != .prefix && key != .contains && bytes.last?.isBlank == true
-        let isPossible = isQuery
+        let isPossible =
+            isQuery
             ? bytes.allSatisfy(\.isQueryByte)
             : bytes.allSatisfy(\.isValueByte) && !startsBadly && !endsBadly
         guard isPossible, bytes.count <= Self.valueBytesMax else {

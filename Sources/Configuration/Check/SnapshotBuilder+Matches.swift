@@ -55,7 +55,8 @@ extension SnapshotBuilder {
         }
         if let query = fields[.query] {
             checker.fail(
-                .neverMatches, query, "a gRPC call has no query", expected: "path instead of method")
+                .neverMatches, query, "a gRPC call has no query", expected: "path instead of method"
+            )
         }
         if let verb = fields[.httpMethod], !checker.tree.bytes(verb).elementsEqual("POST".utf8) {
             checker.fail(
@@ -84,8 +85,10 @@ extension SnapshotBuilder {
         if text.suffix(2).elementsEqual([0x2e, 0x2a]), (package + [0x30, 0x2f, 0x4d]).isGRPCPath {
             return .prefix(package)
         }
-        failMethod(node, suggestion: ([0x2f] + text + [0x2f, 0x4d]).isGRPCPath
-            ? checker.tree.string(node) + "/*" : nil)
+        failMethod(
+            node,
+            suggestion: ([0x2f] + text + [0x2f, 0x4d]).isGRPCPath
+                ? checker.tree.string(node) + "/*" : nil)
         return nil
     }
 
@@ -104,6 +107,7 @@ extension SnapshotBuilder {
 
     private func failMethod(_ node: NodeID, suggestion: String?) {
         checker.report(
+            .badValue,
             Diagnostic(
                 .badValue, checker.tree.place(node), "\(checker.found(node)) is not a method",
                 expected: "pkg.Service/Method, pkg.Service/* or pkg.*", suggestion: suggestion))
@@ -116,6 +120,7 @@ extension SnapshotBuilder {
             upper.elementsEqual(bytes)
         else {
             checker.report(
+                .badValue,
                 Diagnostic(
                     .badValue, checker.tree.place(node),
                     "\(checker.found(node)) is not an HTTP method", expected: "such as GET or POST",
@@ -157,7 +162,7 @@ extension SnapshotBuilder {
         if case .refused(let refusal) = RequestPath.check(whole.span) {
             checker.fail(
                 .neverMatches, node,
-                "no request has the path '\(checker.tree.string(node).quotable)', since \(refusal.words)",
+                "no request is routed with this path, since \(refusal.words)",
                 expected: "a path as requests have it, such as /v1/orders")
             return nil
         }

@@ -6,6 +6,8 @@ extension SnapshotBuilder {
     static let hostnamesMax = 1_000
     static let matchesMax = 10_000
     static let backendsMax = 100
+    /// Of all routes together.
+    static let patternsMax = 2_000_000
 
     func addRoute(_ node: NodeID) {
         guard let fields = checker.fields(node, RouteKey.self) else { return }
@@ -18,6 +20,15 @@ extension SnapshotBuilder {
         guard let name, let action else { return }
         let route = Route(name: name, index: routes.count, action: action, terms: terms)
         routes.append(route)
+        let patterns = listeners.count * matches.count * hosts.count
+        guard patternCount + patterns <= Self.patternsMax else {
+            checker.fail(
+                .tooMany, fields.node,
+                "the routes have more than \(Self.patternsMax) combinations of listener, hostname "
+                    + "and match", expected: "fewer")
+            return
+        }
+        patternCount += patterns
         for listener in listeners {
             for match in matches {
                 addPatterns(match, hosts, of: route, to: listener)
@@ -46,8 +57,8 @@ extension SnapshotBuilder {
                 checker.fail(
                     .missingKey, fields.node,
                     "this route does not say which of the listeners it belongs to",
-                    expected: "listeners, with names among "
-                        + (Suggestion.list(listeners.map(\.name)) ?? ""))
+                    expected: "listeners: a list of names among "
+                        + listeners.map(\.name).joined(separator: ", "))
             }
             return listeners.isEmpty ? [] : [0]
         }
@@ -97,7 +108,7 @@ extension SnapshotBuilder {
             guard let node = fields[key] else { continue }
             checker.fail(
                 .conflict, node,
-                "'\(RouteKey.table.terms[key.rawValue].key)' means nothing where Weir answers itself",
+                "'\(key.term.key)' means nothing where Weir answers itself",
                 expected: "it beside backends only")
         }
     }
@@ -184,7 +195,7 @@ extension SnapshotBuilder {
         return weight.map { WeightedBackends.Backend(upstream: upstream, weight: UInt32($0)) }
     }
 
-    /// One value for all routes to one upstream alone: most of them are alike, and there may be many.
+    /// One value for all routes to one upstream alone: there may be many of them.
     private func shared(_ backends: [WeightedBackends.Backend]) -> WeightedBackends {
         guard backends.count == 1, backends[0].weight == 1 else {
             return WeightedBackends(backends)

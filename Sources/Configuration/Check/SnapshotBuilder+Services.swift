@@ -94,7 +94,8 @@ extension SnapshotBuilder {
 
     private func checkBalance(_ node: NodeID) {
         let later = ["least_request", "peak_ewma", "ring_hash", "random", "weighted_round_robin"]
-        let isLater = checker.tree.kind(node) == .mapping
+        let isLater =
+            checker.tree.kind(node) == .mapping
             || later.contains { checker.tree.bytes(node).elementsEqual($0.utf8) }
         if isLater {
             checker.fail(

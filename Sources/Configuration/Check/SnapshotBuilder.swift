@@ -18,6 +18,7 @@ final class SnapshotBuilder {
     var upstreamIndex: [String: Int] = [:]
     /// Where each route's name was first given.
     var routeNames: [String: NodeID] = [:]
+    var patternCount = 0
     /// Matches whose problem with others is known.
     var reportedPlaces: Set<NodeID> = []
 
@@ -57,7 +58,7 @@ final class SnapshotBuilder {
         for node in sections.routes { addRoute(node) }
         let access = sections.access.flatMap(readAccess)
         let tables = listeners.indices.map(makeTable)
-        warnOfUnused()
+        if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
         return Snapshot(
             revision: revision, listeners: zip(listeners, tables).compactMap(makeTerms),
@@ -124,7 +125,7 @@ extension SnapshotBuilder {
                 return true
             }
         }
-        if !hasListeners { failMissing("listeners", "a list of at least one listener") }
+        if !hasListeners { failMissing("listeners", "listeners: a list of listeners") }
         if sections.access == nil { failMissing("access", "access: {default: allow} or deny") }
         return sections
     }
@@ -142,9 +143,11 @@ extension SnapshotBuilder {
 
     private func failMissing(_ key: String, _ expected: String) {
         let files = checker.tree.files
-        let place = files.count == 1 && !files[0].isEmpty
+        let place =
+            files.count == 1 && !files[0].isEmpty
             ? checker.tree.place(files[0].root) : Diagnostic.Place(file: files.first?.name ?? "")
         checker.report(
+            .missingKey,
             Diagnostic(
                 .missingKey, place, "this configuration has no '\(key)'", expected: expected))
     }

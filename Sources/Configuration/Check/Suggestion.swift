@@ -51,6 +51,8 @@ enum Suggestion {
 }
 
 extension String {
+    var withArticle: String { ("aeiou".contains(first ?? "x") ? "an " : "a ") + self }
+
     /// Fit for a message: at most 80 characters, control characters replaced.
     var quotable: String {
         var text = ""

@@ -3,10 +3,10 @@ internal import Rules
 /// The tables of `limits` and `timeouts`: the only place that names their keys, bounds and meaning.
 enum OptionTables {
     private static let sizes: ClosedRange<Int64> = 1 << 10...1 << 30
-    /// RFC 9113, 6.9.1: a window has at most 2^31 - 1 bytes.
-    private static let windows: ClosedRange<Int64> = 1 << 10...(1 << 31) - 1
+    /// RFC 9113, 6.9.1, would let a window have nearly 2 GiB.
+    private static let windows: ClosedRange<Int64> = 1 << 10...1 << 30
     /// A connection's window begins at 65,535 bytes and cannot be made smaller.
-    private static let connectionWindows: ClosedRange<Int64> = 1 << 16...(1 << 31) - 1
+    private static let connectionWindows: ClosedRange<Int64> = 1 << 16...1 << 30
     private static let counts: ClosedRange<Int64> = 1...1_000_000_000
 
     static let downstreamLimits: [Option<DownstreamLimits>] = [
@@ -27,7 +27,8 @@ enum OptionTables {
         .size("path", \.pathBytes, 16...1 << 20, "Length of `:path`"),
         .size("trailer", \.trailerBytes, sizes, "A request's trailers, counted like header_list"),
         .count("trailer_fields", \.trailerFields, 1...10_000, "Fields in a request's trailers"),
-        .count("continuations", \.continuations, 1...10_000, "CONTINUATION frames of a header block"),
+        .count(
+            "continuations", \.continuations, 1...10_000, "CONTINUATION frames of a header block"),
         .count("reset_burst", \.resetBurst, counts, "RST_STREAM frames that may come at once"),
         .count("resets_per_second", \.resetsPerSecond, counts, "RST_STREAM frames in the long run"),
         .count(
@@ -96,11 +97,13 @@ enum OptionTables {
         .size("trailer", \.trailerBytes, sizes, "A response's trailers, counted like header_list"),
         .count("trailer_fields", \.trailerFields, 1...10_000, "Fields in a response's trailers"),
         .count(
-            "interim_responses", \.interimResponses, 0...1_000, "1xx responses before the final one"),
+            "interim_responses", \.interimResponses, 0...1_000, "1xx responses before the final one"
+        ),
         .count(
             "resets", \.resets, counts,
             "RST_STREAM frames within 10 s before the connection is given up"),
-        .count("pings", \.pings, counts, "PING frames beyond one for each DATA or HEADERS frame sent"),
+        .count(
+            "pings", \.pings, counts, "PING frames beyond one for each DATA or HEADERS frame sent"),
         .count("settings", \.settings, counts, "SETTINGS frames within 10 s"),
         .count("empty_data", \.emptyData, counts, "DATA frames in a row without bytes"),
         .count(
@@ -110,7 +113,8 @@ enum OptionTables {
 
     static let upstreamTimeouts: [Option<UpstreamTimeouts>] = [
         .time("connect", \.connect, "For a connection to be made"),
-        .duration("settings", \.settings, "For the server's SETTINGS and its acknowledgement of ours"),
+        .duration(
+            "settings", \.settings, "For the server's SETTINGS and its acknowledgement of ours"),
         .duration("idle", \.idle, "A connection without streams"),
         .duration(
             "unread_output", \.unreadOutput, "A socket that takes nothing of what waits for it"),
@@ -125,7 +129,7 @@ enum OptionTables {
         .time("keepalive_ack", \.keepaliveAck, "How long a PING's acknowledgement may take"),
         .duration("drain", \.drain, "How long a draining connection may take to end its streams"),
         .duration(
-            "tcp_user", \.tcpUser, "How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT)"),
+            "tcp_user", \.tcpUser, "How long bytes may stay unacknowledged (TCP_USER_TIMEOUT)"),
     ]
 }
 
@@ -138,7 +142,7 @@ extension Option {
             let range = Int(range.lowerBound)...Int(range.upperBound)
             return Term(key, .count(range), doc, byDefault: "\(value)")
         case .size:
-            return Term(key, .size, doc, byDefault: Size.describe(value))
+            return Term(key, .size(range), doc, byDefault: Size.describe(value))
         case .duration(let offAllowed):
             return Term(
                 key, .duration(offAllowed: offAllowed), doc, byDefault: Duration.describe(value))

@@ -173,7 +173,7 @@ enum BackendKey: Int, LanguageKey {
 enum RespondKey: Int, LanguageKey {
     case status, body, contentType, grpcStatus, message
 
-    static let table = makeTable("respond")
+    static let table = makeTable("direct response")
 
     var term: Term {
         switch self {
@@ -238,7 +238,8 @@ enum RewriteKey: Int, LanguageKey {
             Term("path_prefix", .path, "Replaces the prefix that the route matches")
         case .path: Term("path", .path, "Replaces the whole path; the query stays")
         case .hostname:
-            Term("hostname", .text("a host, with or without a port", pattern: "[^ ]+"),
+            Term(
+                "hostname", .text("a host, with or without a port", pattern: "[^ ]+"),
                 "Replaces `:authority`")
         }
     }

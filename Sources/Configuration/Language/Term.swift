@@ -8,8 +8,8 @@ indirect enum Shape: Sendable {
     case count(ClosedRange<Int>)
     /// `250ms 2s 5m 1h`; `off` where a table says so.
     case duration(offAllowed: Bool)
-    /// `64KiB`.
-    case size
+    /// `64KiB`; in bytes.
+    case size(ClosedRange<Int64>)
     /// With so many items at least.
     case list(Shape, min: Int = 1)
     case object(ObjectTerms)

@@ -140,7 +140,8 @@ public struct Explanation: Sendable {
         case .forward(let backends): explain(route, backends, prefix)
         case .respond(let response):
             verdict = .answered
-            let answer = request.isGRPC
+            let answer =
+                request.isGRPC
                 ? "gRPC status \(response.grpcStatus) '\(response.message)'"
                 : "\(response.status) with \(response.body.count) bytes"
             lines.append("route: \(route.name): \(prefix)answered with \(answer)")
@@ -166,7 +167,8 @@ public struct Explanation: Sendable {
             let refusal = upstream.isGRPCOnly && !request.isGRPC ? ", which answers 415" : ""
             lines.append(
                 "  to upstream \(upstream.name)\(refusal), weight \(backend.weight) of "
-                    + "\(backends.totalWeight): " + Self.some(upstream.endpoints.map(\.description)))
+                    + "\(backends.totalWeight): " + Self.some(upstream.endpoints.map(\.description))
+            )
         }
         let upstreams = backends.backends.filter { $0.weight > 0 }.map(\.upstream)
         if !request.isGRPC, upstreams.allSatisfy({ snapshot.upstreams[$0].isGRPCOnly }) {
@@ -217,7 +219,9 @@ public struct Explanation: Sendable {
         switch pattern.path {
         case .any: words.append("any path")
         case .exact(let path): words.append("path \(text(path))")
-        case .prefix(let path): words.append("path \(text(path))...")
+        case .prefix(let path) where path.last == 0x2e:
+            words.append("paths that begin with \(text(path))")
+        case .prefix(let path): words.append("paths under \(text(path))")
         }
         if let method = pattern.httpMethod { words.append(text(method)) }
         if pattern.headerCount > 0 { words.append("headers: \(pattern.headerCount)") }

@@ -8,7 +8,7 @@ public enum LanguageReference {
     private static func table(_ table: ObjectTerms) -> String {
         var lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
         for term in table.terms {
-            let value = term.isSupported ? words(term.shape) : "not yet supported: an error"
+            let value = term.isSupported ? term.shape.markdown : "not yet supported: an error"
             let fallback = term.isRequired ? "required" : term.byDefault ?? ""
             let cells = ["`\(term.key)`", value, fallback, term.doc + "."]
             lines.append(
@@ -16,20 +16,35 @@ public enum LanguageReference {
         }
         return lines.joined(separator: "\n") + "\n"
     }
+}
 
-    private static func words(_ shape: Shape) -> String {
-        switch shape {
+extension Shape {
+    /// For tables of the reference.
+    fileprivate var markdown: String {
+        switch self {
+        case .object(let table): "[\(table.name)](#\(table.anchor))"
+        case .list(let item, _): "list: " + item.markdown
+        case .map(let key, let value): "mapping from \(key) to " + value.markdown
+        case .either(let shapes): shapes.map(\.markdown).joined(separator: ", or ")
+        default: words
+        }
+    }
+
+    /// For messages.
+    var words: String {
+        switch self {
         case .text(let words, _): words
         case .choice(let choices): choices.map { "`\($0)`" }.joined(separator: " or ")
         case .boolean: "`true` or `false`"
         case .count(let range): "\(range.lowerBound) to \(range.upperBound)"
         case .duration(let offAllowed): offAllowed ? "duration, or `off`" : "duration"
-        case .size: "size"
-        case .list(let item, _): "list: " + words(item)
-        case .object(let table): "[\(table.name)](#\(table.anchor))"
-        case .map(let key, let value): "mapping from \(key) to " + words(value)
-        case .either(let shapes): shapes.map(words).joined(separator: ", or ")
-        case .unsupported: ""
+        case .size(let range):
+            "size, \(Size.describe(range.lowerBound)) to \(Size.describe(range.upperBound))"
+        case .list(let item, _): "a list, each " + item.words
+        case .object(let table): table.name.withArticle
+        case .map(let key, let value): "a mapping from \(key) to " + value.words
+        case .either(let shapes): shapes.map(\.words).joined(separator: ", or ")
+        case .unsupported: "nothing"
         }
     }
 }

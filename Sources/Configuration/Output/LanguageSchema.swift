@@ -1,5 +1,5 @@
-/// The language as a JSON Schema (draft 2020-12), for editors. It says what single values and keys may
-/// be; what they say together (names, addresses, rewrites) only loading can check.
+/// The language as a JSON Schema (draft 2020-12), for editors. It says what single values and keys
+/// may be; what they say together (names, addresses, rewrites) only loading can check.
 public enum LanguageSchema {
     public static var text: String {
         var definitions: [(String, JSON)] = []

@@ -23,9 +23,11 @@ struct Expansion {
             let expanded = expand(Array(tree.bytes(id)), &fault)
             total += expanded.count
             if total > Self.totalBytesMax {
-                fault = fault ?? Fault(
-                    code: .tooLarge, message: "variables expand to more than 16 MiB",
-                    expected: "shorter values")
+                fault =
+                    fault
+                    ?? Fault(
+                        code: .tooLarge, message: "variables expand to more than 16 MiB",
+                        expected: "shorter values")
             }
             if let fault {
                 diagnostics.append(

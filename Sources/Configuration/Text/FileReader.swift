@@ -28,7 +28,7 @@ enum FileReader {
 
     /// A file's bytes; one byte more than `limit` at most, so that the caller can tell.
     static func read(_ path: String, limit: Int) -> Result<[UInt8], ReadError> {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return .failure(.last) }
         defer { close(descriptor) }
         var status = stat()

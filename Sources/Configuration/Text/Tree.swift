@@ -87,7 +87,7 @@ struct Tree: Sendable {
             file: files[file(of: id)].name, line: Int(node.line), column: Int(node.column))
     }
 
-    /// The position in `files` of the file that a node came from: the last that begins at or before.
+    /// The position in `files` of the file that a node came from: the last that begins before it.
     func file(of id: NodeID) -> Int {
         var low = 0
         var high = files.count
@@ -110,9 +110,11 @@ extension Tree {
         files[files.count - 1].isEmpty = true
     }
 
-    mutating func reserve(nodes more: Int, text bytes: Int) {
-        nodes.reserveCapacity(nodes.count + more)
-        text.reserveCapacity(text.count + bytes)
+    /// Makes room for what so many bytes of YAML will need, which in block style is about one node
+    /// for each 8 bytes.
+    mutating func reserve(for bytes: Int) {
+        nodes.reserveCapacity(bytes / 8)
+        text.reserveCapacity(bytes / 2)
     }
 
     mutating func append(_ node: Node) -> NodeID {

@@ -2,9 +2,9 @@ internal import CYAML
 
 /// The only file that knows libyaml: its events become a `Tree`.
 ///
-/// Of YAML's features Weir takes mappings with scalar keys, lists and scalars. Anchors, aliases, tags
-/// and several documents are refused: they make a file say something else than it seems to, and
-/// aliases let a small file grow without bound.
+/// Of YAML's features Weir takes mappings with scalar keys, lists and scalars. Anchors, aliases,
+/// tags and several documents are refused: they make a file say something else than it seems to,
+/// and aliases let a small file grow without bound.
 @safe struct YAMLReader: ~Copyable {
     static let depthMax = 32
     /// Of one file.
@@ -49,8 +49,6 @@ internal import CYAML
         guard var reader = YAMLReader() else {
             return Fault(code: .unreadable, line: 0, column: 0, message: "out of memory")
         }
-        // Block style needs about one node for each 8 bytes.
-        tree.reserve(nodes: bytes.count / 8, text: bytes.count / 2)
         let fault = unsafe bytes.withUnsafeBufferPointer { input in
             unsafe yaml_parser_set_encoding(reader.parser, YAML_UTF8_ENCODING)
             unsafe yaml_parser_set_input_string(reader.parser, input.baseAddress, input.count)
@@ -134,7 +132,7 @@ internal import CYAML
         }
         node.start = tree.appendText(bytes)
         _ = tree.append(node)
-        if open.last?.takesKey != false { countChild(&tree) }
+        countChild(&tree)
         if let last = open.last, last.isMapping {
             open[open.count - 1].takesKey = !last.takesKey
         }

@@ -1,0 +1,130 @@
+import Rules
+import Testing
+
+@testable import Configuration
+
+/// The examples in config/: each loads without a warning, and does what its comments say.
+@Suite struct ExampleTests {
+    private static let examples =
+        Repository.yamlFiles(in: "config").map { "config/\($0).yaml" } + ["config/split"]
+
+    private static func load(_ path: String) -> LoadResult {
+        ConfigurationLoader.load(path: Repository.root + "/" + path, environment: [:])
+    }
+
+    @Test("every example loads without a warning", arguments: examples)
+    func loads(_ path: String) {
+        #expect(Self.load(path).diagnostics.map(\.description) == [])
+        #expect(Self.load(path).snapshot != nil)
+    }
+
+    struct Question: Sendable {
+        let file: String
+        var listener = "local"
+        /// `pkg.Svc/M`, or `GET /path`.
+        let target: String
+        var authority = "localhost"
+        var headers: [String: String] = [:]
+        let route: String?
+        let verdict: Explanation.Verdict
+        /// A line of the answer.
+        var says = ""
+    }
+
+    private static let questions: [Question] = [
+        Question(
+            file: "config/minimal.yaml", target: "any.Service/Call", route: "all",
+            verdict: .forwarded, says: "  to upstream echo, weight 1 of 1: 127.0.0.1:50051"),
+        Question(
+            file: "config/minimal.yaml", target: "GET /x", route: "all", verdict: .forwarded),
+        Question(
+            file: "config/minimal.yaml", target: "GET /a//b", route: nil, verdict: .refused,
+            says: "refused: the path holds two slashes in a row"),
+        Question(
+            file: "config/minimal.yaml", target: "Service", route: nil, verdict: .refused,
+            says: "refused: the path is not in gRPC's grammar: UNIMPLEMENTED"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            authority: "EU.orders.example:8080", route: "orders", verdict: .forwarded,
+            says: "  to upstream orders-canary, weight 5 of 100: 10.0.1.7:50051"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "orders.v1.Orders/Place",
+            authority: "orders.example", headers: ["X-Beta": "on"], route: "orders-beta",
+            verdict: .forwarded, says: "  request header x-version: set to 'canary'"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "orders.v1.Orders/Place",
+            authority: "orders.example", headers: ["x-user": "test-7", "x-region": "eu"],
+            route: "orders", verdict: .forwarded,
+            says: "  orders-beta (host orders.example, path /orders.v1.Orders/Place, headers: 2): "
+                + "does not match: the header x-region is present"),
+        Question(
+            file: "config/gateway.yaml", listener: "internal", target: "legacy.Orders/Get",
+            route: "orders-legacy", verdict: .forwarded,
+            says: "  path: rewritten to /orders.v1.Orders/Get"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "orders.v1.Orders/Watch",
+            authority: "orders.example", route: "orders-watch", verdict: .forwarded,
+            says: "  idle timeout: 15m"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "GET /api/x?version=2",
+            authority: "www.example", route: "web-api", verdict: .forwarded,
+            says: "  path: rewritten to /v2/x?version=2"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "GET /apix?version=2",
+            authority: "www.example", route: "web", verdict: .forwarded,
+            says: "  response header strict-transport-security: added, 'max-age=31536000'"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "GET /docs/a?b",
+            authority: "www.example", route: "docs-moved", verdict: .redirected,
+            says: "route: docs-moved: 301 to http://www.example/manual/a?b"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "GET /a?b", authority: "example",
+            route: "to-www", verdict: .redirected,
+            says: "route: to-www: 308 to http://www.example/a?b"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "GET /robots.txt",
+            route: "robots", verdict: .answered,
+            says: "route: robots: answered with 200 with 26 bytes"),
+        Question(
+            file: "config/gateway.yaml", listener: "internal", target: "billing.v1.Bills/Get",
+            route: "retired", verdict: .answered,
+            says: "route: retired: answered with gRPC status 12 'billing has moved to accounts'"),
+        Question(
+            file: "config/gateway.yaml", listener: "internal", target: "GET /billing.v1.Bills/Get",
+            route: "retired", verdict: .refused,
+            says: "route: retired: 415, since it is for gRPC alone"),
+        Question(
+            file: "config/gateway.yaml", listener: "internal", target: "no.Such/Method", route: nil,
+            verdict: .refused, says: "route: none: UNIMPLEMENTED"),
+        Question(
+            file: "config/sidecar.yaml", listener: "inbound", target: "orders.v1.Orders/Get",
+            route: "inbound", verdict: .forwarded,
+            says: "  to upstream service, weight 1 of 1: unix:@service"),
+        Question(
+            file: "config/sidecar.yaml", listener: "outbound", target: "billing.v1.Bills/Get",
+            authority: "billing.internal", route: "billing", verdict: .forwarded,
+            says: "  timeout: 1s"),
+        Question(
+            file: "config/split", listener: "edge", target: "GET /status", route: "status",
+            verdict: .refused, says: "access: denied, as access.default is deny: 403"),
+    ]
+
+    @Test("the examples do with requests what they say", arguments: questions)
+    func explains(_ question: Question) throws {
+        let snapshot = try #require(Self.load(question.file).snapshot)
+        let listener = try #require(
+            snapshot.listeners.first { $0.name == question.listener })
+        let fields = question.headers.map { DescribedRequest.Field(name: $0, value: $1) }
+        let words = question.target.split(separator: " ").map(String.init)
+        let request =
+            words.count == 1
+            ? DescribedRequest(
+                method: words[0], authority: question.authority, fields: fields)
+            : DescribedRequest(
+                path: words[1], httpMethod: words[0], authority: question.authority, fields: fields)
+        let explanation = Explanation(request, at: listener, in: snapshot)
+        #expect(explanation.route?.name == question.route)
+        #expect(explanation.verdict == question.verdict)
+        if !question.says.isEmpty { #expect(explanation.lines.contains(question.says)) }
+    }
+}
