@@ -1,8 +1,8 @@
 /// Where unsafe code, C libraries and libc may be used. A line here is a decision, not a habit.
 enum BoundaryFiles {
     static let all = [
-        "Sources/Configuration/FileReader.swift",
-        "Sources/Configuration/YAMLEvents.swift",
+        "Sources/Configuration/Text/FileReader.swift",
+        "Sources/Configuration/Text/YAMLReader.swift",
         "Sources/Control/Linux*",
         "Sources/Peers/*",
         "Sources/Proxy/HTTP2/*",
