@@ -65,7 +65,7 @@ struct BlockingPeerSocket: Sendable {
 
     /// Nil once the socket was shut down.
     func accept() -> BlockingPeerSocket? {
-        let accepted = unsafe Glibc.accept(descriptor, nil, nil)
+        let accepted = Glibc.accept(descriptor, nil, nil)
         return accepted < 0 ? nil : BlockingPeerSocket(descriptor: accepted)
     }
 
@@ -85,7 +85,7 @@ struct BlockingPeerSocket: Sendable {
         while sent < bytes.count {
             let count = unsafe bytes.withUnsafeBytes {
                 let rest = unsafe UnsafeRawBufferPointer(rebasing: $0[sent...])
-                let noSignal = Int32(MSG_NOSIGNAL.rawValue)
+                let noSignal = Int32(MSG_NOSIGNAL)
                 return unsafe send(descriptor, rest.baseAddress, rest.count, noSignal)
             }
             if count < 0, errno != EINTR { return false }

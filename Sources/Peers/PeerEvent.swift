@@ -71,6 +71,8 @@ public enum ErrorCode {
 
 /// The other side's bytes are not HTTP/2, or nghttp2 ran out of memory.
 public struct PeerFailure: Error, Equatable, CustomStringConvertible {
+    /// NGHTTP2_ERR_REFUSED_STREAM.
+    public static let refusedStream: Int32 = -533
     /// nghttp2's error code, negative.
     public let code: Int32
     public let description: String

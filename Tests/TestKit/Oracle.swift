@@ -71,8 +71,8 @@ struct Oracle {
         case .cancelled: return prefixFault(call)
         case .notStarted: return []
         case .connectionLost:
-            return (call.wasCut || lossIsFair ? [] : ["its connection was lost"])
-                + prefixFault(call)
+            let isFair = call.wasCut || lossIsFair || (isDirect && unavailableIsFair)
+            return (isFair ? [] : ["its connection was lost"]) + prefixFault(call)
         case .unprocessed:
             return lossIsFair || (isDirect && unavailableIsFair)
                 ? [] : ["GOAWAY left it unprocessed"]

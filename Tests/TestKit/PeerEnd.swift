@@ -86,6 +86,8 @@ class PeerEnd: SocketOwner {
     private func handleEvents() {
         for event in session.takeEvents() {
             switch event {
+            // A stream that crossed a lowered limit on its way: refused, which is nobody's fault.
+            case .invalid(_, PeerFailure.refusedStream): break
             case .invalid(let stream, let error):
                 world.fail(
                     "connection \(socket.connection): invalid frame, stream \(stream): \(error)")

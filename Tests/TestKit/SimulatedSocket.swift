@@ -51,6 +51,8 @@ final class SimulatedSocket {
     private(set) var isShutDown = false
     private var isDelivering = false
     private var deliveredBytes = 0
+    /// Cut: nothing that is sent arrives any more.
+    private var isSevered = false
     private var hasStalled = false
     /// A send came up short, so that room is worth an event (SOCK_NOSPACE).
     private var lacksRoom = false
@@ -191,6 +193,10 @@ final class SimulatedSocket {
     private func deliver() {
         isDelivering = false
         guard let other else { return }
+        if isSevered {
+            underWay.removeAll()
+            return fail(World.connectionReset)
+        }
         if let stall = link.stall, stall.toServer == !isServerSide, !hasStalled,
             deliveredBytes >= stall.afterBytes
         {
@@ -254,6 +260,7 @@ final class SimulatedSocket {
         world.trace.note(world.now, "cut", connection, byReset ? 1 : 0)
         for end in [self, other].compactMap({ $0 }) {
             end.underWay.removeAll()
+            end.isSevered = true
             if byReset {
                 end.fail(World.connectionReset)
             } else if !end.finArrived {

@@ -144,6 +144,12 @@ public final class SimulatedSystem: System {
         return .bytes(count)
     }
 
+    public override func finish(_ descriptor: Int32) {
+        guard let socket = stream(descriptor, "finish") else { return }
+        note("finish", socket.connection)
+        socket.shutDown()
+    }
+
     public override func close(_ descriptor: Int32) {
         guard let entry = open(descriptor) else {
             return world.fail("close of descriptor \(descriptor), which is not open")
