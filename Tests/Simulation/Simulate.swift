@@ -7,10 +7,12 @@ struct Simulate {
         let arguments = CommandLine.arguments
         let first = arguments.count > 1 ? UInt64(arguments[1]) ?? 1 : 1
         let count = arguments.count > 2 ? UInt64(arguments[2]) ?? 1 : 1
+        let isDirect = arguments.count > 3 && arguments[3] == "direct"
         var failures = 0
         var (calls, complete, steps) = (0, 0, 0)
         for seed in first..<first + count {
-            let report = Simulation.runDirectly(seed: seed)
+            let report =
+                isDirect ? Simulation.runDirectly(seed: seed) : Simulation.run(seed: seed)
             calls += report.calls
             complete += report.complete
             steps += report.steps

@@ -10,8 +10,8 @@ public final class SimulatedSystem: System {
     /// Gives the worker a turn, and says when it wants the next; set once there is a worker.
     public var turn: () -> Void = {}
     public var nextDeadline: () -> Int64? = { nil }
-    /// True once a message was posted to the worker.
-    public var hasMessages = false
+    /// Whether messages wait for the worker.
+    public var messagesWait: () -> Bool = { false }
     /// Counts what the worker did to the world; a turn that adds nothing was idle.
     private(set) var moves = 0
     private var listed: [Int32] = []
@@ -29,13 +29,13 @@ public final class SimulatedSystem: System {
 
     /// The earliest time at which the worker has something to do.
     var turnDue: Int64 {
-        if hasMessages || !listed.isEmpty { return world.now }
+        if messagesWait() || !listed.isEmpty { return world.now }
         for number in listeners where hasWaiting(number) { return world.now }
         return deadline ?? .max
     }
 
     func runTurn() {
-        hasMessages = false
+        if messagesWait() { moves += 1 }
         if let deadline, deadline <= world.now { moves += 1 }
         turn()
         let next = nextDeadline()
@@ -160,10 +160,7 @@ public final class SimulatedSystem: System {
         moves += 1
         switch entry.use {
         case .stream(let socket): socket.close()
-        case .listener(let listener):
-            listener.isOpen = false
-            for (socket, _) in listener.waiting { socket.reset() }
-            listener.waiting = []
+        case .listener(let listener): listener.close()
         }
     }
 

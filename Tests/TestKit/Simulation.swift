@@ -49,6 +49,35 @@ public final class Simulation {
         return simulation.run()
     }
 
+    /// The real workers between clients and origins.
+    public static func run(seed: UInt64) -> SimulationReport {
+        let simulation = Simulation(seed: seed)
+        let scenario = simulation.scenario
+        let harness = ProxyHarness(
+            simulation.world, workers: scenario.workers, origins: scenario.origins.count)
+        simulation.disturb(harness)
+        return simulation.run {
+            for leak in harness.leaks() { simulation.world.fail(leak) }
+        }
+    }
+
+    private func disturb(_ harness: ProxyHarness) {
+        for (delay, disturbance) in scenario.disturbances {
+            world.after(delay) { [unowned self] in
+                switch disturbance {
+                case .reload: harness.install()
+                case .drain:
+                    harness.drain()
+                    oracle.lossIsFair = true
+                case .lackOfDescriptors(let nanoseconds):
+                    world.lacksDescriptors = true
+                    oracle.unavailableIsFair = true
+                    world.after(nanoseconds) { [unowned self] in world.lacksDescriptors = false }
+                }
+            }
+        }
+    }
+
     func run(finish: () -> Void = {}) -> SimulationReport {
         startClients()
         let deadline = world.now + 60_000_000_000
@@ -101,7 +130,8 @@ public final class Simulation {
 
     private func judge() {
         guard world.violations.isEmpty else { return }
-        oracle.unavailableIsFair =
+        oracle.unavailableIsFair = oracle.unavailableIsFair
+            ||
             origins.contains { origin in
                 origin.hasFailed || origin.connections.contains { $0.socket.wasCut }
             } && (scenario.hasConnectionFaults || isAnyoneSilent)

@@ -84,6 +84,22 @@ public final class World {
         var waiting: [(SimulatedSocket, from: SocketAddress)] = []
         var isOpen = true
         init(_ address: SocketAddress) { self.address = address }
+
+        /// As the kernel: whoever was not accepted is reset.
+        func close() {
+            isOpen = false
+            for (socket, _) in waiting { socket.reset() }
+            waiting = []
+        }
+    }
+
+    /// Closes a listening socket of the proxy.
+    func closeListener(_ descriptor: Int32) {
+        guard descriptors.indices.contains(Int(descriptor)),
+            case .listener(let listener) = descriptors[Int(descriptor)]?.use
+        else { return fail("close of descriptor \(descriptor), which does not listen") }
+        descriptors[Int(descriptor)] = nil
+        listener.close()
     }
 
     /// Opens a listening socket of the proxy.
