@@ -50,9 +50,13 @@ let package = Package(
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Configuration", "Rules", "Wire"],
             swiftSettings: settings),
-        .testTarget(
-            name: "SimulationTests",
-            dependencies: ["Proxy", "Peers", "Configuration", "Rules", "Wire"],
+        .target(
+            name: "TestKit", dependencies: ["Proxy", "Peers", "Configuration", "Rules", "Wire"],
+            path: "Tests/TestKit", swiftSettings: settings),
+        .executableTarget(
+            name: "simulate", dependencies: ["TestKit"], path: "Tests/Simulation",
             swiftSettings: settings),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["TestKit"], swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ])

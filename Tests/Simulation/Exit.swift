@@ -1,0 +1,3 @@
+internal import Glibc
+
+func exitWithFailure() -> Never { exit(1) }

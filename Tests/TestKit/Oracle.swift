@@ -1,0 +1,218 @@
+import Peers
+
+/// Says whether what a call's client saw is what the protocol allows after what the world did.
+struct Oracle {
+    /// No proxy between: resets and GOAWAY reach the client as they are.
+    var isDirect = false
+    /// Origins refused connections, or ended some, or disowned streams.
+    var unavailableIsFair = false
+    /// The proxy was told to end every connection within a limit, and did so by force.
+    var lossIsFair = false
+
+    /// What is wrong, in words; empty where all is well.
+    func judge(_ call: Call) -> [String] {
+        var faults: [String] = []
+        for attempt in call.attempts { faults += judgeRequest(call, attempt) }
+        for attempt in call.attempts.dropLast() where !mayFollow(attempt) {
+            faults.append("attempt \(attempt.index) may have been executed and was repeated")
+        }
+        if let outcome = call.outcome {
+            faults += judgeResponse(call, outcome)
+            faults += judgeTime(call)
+        } else {
+            faults.append("never ended")
+        }
+        return faults.map { "call \(call.id): \($0) [\(describe(call))]" }
+    }
+
+    private func mayFollow(_ attempt: AttemptRecord) -> Bool {
+        attempt.isUnprocessed || attempt.resetByOrigin == ErrorCode.refusedStream
+    }
+
+    // MARK: The request
+
+    private func judgeRequest(_ call: Call, _ attempt: AttemptRecord) -> [String] {
+        let plan = call.plan
+        var faults: [String] = []
+        if !plan.request.starts(with: attempt.requestBytes) {
+            faults.append("attempt \(attempt.index) got other request bytes")
+        } else if attempt.requestEnded, attempt.requestBytes.count != plan.request.count {
+            faults.append("attempt \(attempt.index) got a truncated request that looks complete")
+        }
+        if attempt.requestEnded, !isSame(plan.trailers, attempt.requestTrailers) {
+            faults.append("attempt \(attempt.index) got other trailers")
+        }
+        if !isSame(plan.fields, attempt.requestFields) {
+            faults.append("attempt \(attempt.index) got other fields")
+        }
+        let fields = attempt.requestFields
+        if fields.first(":path") != plan.path || fields.first(":method") != plan.method {
+            faults.append("attempt \(attempt.index) got another path or method")
+        }
+        if plan.isGRPC, fields.first("te") != "trailers" {
+            faults.append("attempt \(attempt.index) has no te: trailers")
+        }
+        if plan.timeout != nil, fields.first("grpc-timeout") == nil {
+            faults.append("attempt \(attempt.index) has no grpc-timeout")
+        }
+        return faults
+    }
+
+    /// Fields that begin with `x-t-` are the scenario's own: all must be there, in order.
+    private func isSame(_ sent: [HeaderField], _ received: [HeaderField]) -> Bool {
+        let isOwn: (HeaderField) -> Bool = { $0.name.hasPrefix("x-t-") }
+        return sent.filter(isOwn) == received.filter(isOwn)
+    }
+
+    // MARK: The response
+
+    private func judgeResponse(_ call: Call, _ outcome: Call.Outcome) -> [String] {
+        switch outcome {
+        case .cancelled: return prefixFault(call)
+        case .notStarted: return []
+        case .connectionLost:
+            let isFair = call.wasCut || lossIsFair || (isDirect && unavailableIsFair)
+            return (isFair ? [] : ["its connection was lost"]) + prefixFault(call)
+        case .unprocessed:
+            return lossIsFair || (isDirect && unavailableIsFair)
+                ? [] : ["GOAWAY left it unprocessed"]
+        case .reset(let code): return judgeReset(call, code) + prefixFault(call)
+        case .complete: return judgeComplete(call)
+        }
+    }
+
+    /// The attempt whose response the client sees, where it is an origin's.
+    private func source(of call: Call) -> AttemptRecord? {
+        guard let index = call.responseFields?.first("x-origin").flatMap({ Int($0) }),
+            call.attempts.indices.contains(index)
+        else { return nil }
+        return call.attempts[index]
+    }
+
+    private func prefixFault(_ call: Call) -> [String] {
+        guard let source = source(of: call) else {
+            return call.responseBytes.isEmpty || call.responseFields?.first("x-origin") == nil
+                ? [] : ["bytes of a response that no origin gave"]
+        }
+        var faults: [String] = []
+        if !source.bytesGiven.starts(with: call.responseBytes) {
+            faults.append("other response bytes than attempt \(source.index) gave")
+        }
+        if let fields = call.responseFields, !isSame(source.plan.fields, fields) {
+            faults.append("other response fields")
+        }
+        if call.responseFields?.first(":status") != source.plan.fields.first(":status") {
+            faults.append("another :status")
+        }
+        if call.interims > source.plan.interims { faults.append("too many interim responses") }
+        return faults
+    }
+
+    private func judgeReset(_ call: Call, _ code: UInt32) -> [String] {
+        let last = call.attempts.last
+        if isDirect {
+            let isOrigins = last?.resetByOrigin == code || last?.isUnprocessed == true
+            return isOrigins || code == ErrorCode.refusedStream ? [] : ["reset with \(code)"]
+        }
+        if code == ErrorCode.refusedStream {
+            return lossIsFair ? [] : ["REFUSED_STREAM was passed on"]
+        }
+        guard call.responseFields != nil else { return ["reset with \(code) and no response"] }
+        if call.plan.isGRPC { return ["reset with \(code) where trailers were due"] }
+        return isCausedByOrigin(call) ? [] : ["reset with \(code) for no reason"]
+    }
+
+    private func judgeComplete(_ call: Call) -> [String] {
+        let faults = prefixFault(call)
+        let own = call.responseTrailers.isEmpty ? call.responseFields ?? [] : call.responseTrailers
+        let status = own.first("grpc-status").flatMap { Int($0) }
+        if let source = source(of: call) {
+            let isWhole = source.responseEnded
+                && source.bytesGiven.count == call.responseBytes.count
+                && isSame(source.plan.trailers, call.responseTrailers)
+                && source.plan.trailers.first("grpc-status")
+                    == call.responseTrailers.first("grpc-status")
+            if isWhole { return faults + missedDeadline(call) }
+            guard call.plan.isGRPC, !call.responseTrailers.isEmpty else {
+                return faults + ["a truncated response looks complete"]
+            }
+        } else if !call.plan.isGRPC {
+            let answer = call.responseFields?.first(":status") ?? ""
+            let isFair = ["502", "503", "504"].contains(answer) && isCausedByOrigin(call)
+            return isFair ? faults : faults + ["answered \(answer) for no reason"]
+        }
+        guard let status, status != 0 else { return faults + ["ended without a status"] }
+        return fairStatuses(call).contains(status)
+            ? faults : faults + ["grpc-status \(status) for no reason"]
+    }
+
+    private func isCausedByOrigin(_ call: Call) -> Bool {
+        guard let last = call.attempts.last else { return unavailableIsFair }
+        return unavailableIsFair || last.resetByOrigin != nil || last.origin.socket.wasCut
+            || last.isUnprocessed
+    }
+
+    /// The statuses by which the proxy itself may end this call.
+    private func fairStatuses(_ call: Call) -> Set<Int> {
+        var fair: Set<Int> = []
+        if let timeout = call.plan.timeout, call.endedAt - call.sentAt >= timeout.nanoseconds {
+            fair.insert(4)
+        }
+        if unavailableIsFair { fair.insert(14) }
+        for attempt in call.attempts {
+            if let code = attempt.resetByOrigin { fair.insert(Self.status(ofReset: code)) }
+            if attempt.isUnprocessed || attempt.origin.socket.wasCut { fair.insert(14) }
+        }
+        return fair
+    }
+
+    /// gRPC over HTTP/2, "Errors": what a RST_STREAM means.
+    static func status(ofReset code: UInt32) -> Int {
+        switch code {
+        case ErrorCode.refusedStream: 14
+        case ErrorCode.cancel: 1
+        case ErrorCode.enhanceYourCalm: 8
+        case ErrorCode.inadequateSecurity: 7
+        default: 13
+        }
+    }
+
+    // MARK: Time
+
+    /// How late news of a deadline may come, besides the way both ways.
+    static let lateness: Int64 = 5_000_000
+
+    private func missedDeadline(_ call: Call) -> [String] { [] }
+
+    private func judgeTime(_ call: Call) -> [String] {
+        guard !isDirect, let timeout = call.plan.timeout, !call.isSlow, !call.wasCut,
+            call.outcome != .notStarted, let link = call.client?.socket.link, !link.splitsFinely,
+            link.stall == nil
+        else { return [] }
+        let overrun = call.endedAt - call.sentAt - timeout.nanoseconds
+        let fair = Self.lateness + 10 * link.delay.upperBound
+        return overrun > fair ? ["its deadline was overrun by \(overrun / 1_000) us"] : []
+    }
+
+    private func describe(_ call: Call) -> String {
+        let plan = call.plan
+        var text = "\(plan.isGRPC ? "gRPC" : plan.method) \(plan.request.count) bytes"
+        text += ", cancel \(plan.cancel), sent \(call.sentAt / 1000)us"
+        text += ", ended \(call.endedAt / 1000)us \(call.outcome.map { "\($0)" } ?? "never")"
+        text += ", timeout \(plan.timeout?.text ?? "none"), conn \(call.client?.socket.connection ?? 0)"
+        text += " stream \(call.stream), \(call.responseBytes.count) bytes back"
+        text += ", fields \(call.responseFields?.map { "\($0.name)=\($0.value.prefix(20))" } ?? [])"
+        text += ", trailers \(call.responseTrailers.map { "\($0.name)=\($0.value.prefix(20))" })"
+        for attempt in call.attempts {
+            text += "; attempt \(attempt.index) conn \(attempt.origin.socket.connection)"
+            text += " stream \(attempt.stream) plan \(attempt.plan.end)"
+            text += " got \(attempt.requestBytes.count)\(attempt.requestEnded ? " all" : "")"
+            text += " gave \(attempt.bytesGiven.count)\(attempt.responseEnded ? " all" : "")"
+            text += attempt.resetByProxy.map { " reset by proxy \($0)" } ?? ""
+            text += attempt.resetByOrigin.map { " reset by origin \($0)" } ?? ""
+            text += attempt.isUnprocessed ? " disowned" : ""
+            text += attempt.origin.socket.wasCut ? " cut" : ""
+        }
+        return text
+    }
+}

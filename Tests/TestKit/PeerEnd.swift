@@ -1,0 +1,149 @@
+import Peers
+
+/// How quickly a client or an origin reads and reacts.
+struct Pace {
+    var reaction: ClosedRange<Int64> = 0...20_000
+    var readMax = 65_536
+    /// Nil: windows grow by themselves. Otherwise so long after bytes came, their windows do.
+    var consumesAfter: ClosedRange<Int64>?
+}
+
+/// A session of `Peers` at a simulated socket: the part that clients and origins share.
+class PeerEnd: SocketOwner {
+    let world: World
+    let socket: SimulatedSocket
+    let session: PeerSession
+    let pace: Pace
+    let terms: PeerSession.Terms
+    private(set) var isOver = false
+    private var isScheduled = false
+    private var unsent: [UInt8] = []
+    /// Streams that are open, with nothing of a window to begin with: granted as they are used.
+    private var grantsByHand: Bool { terms.streamWindowBytes == 0 }
+
+    init(
+        _ role: PeerSession.Role, _ world: World, _ socket: SimulatedSocket,
+        _ terms: PeerSession.Terms, _ pace: Pace
+    ) {
+        self.world = world
+        self.socket = socket
+        self.pace = pace
+        var terms = terms
+        terms.growsWindowsByItself = pace.consumesAfter == nil
+        self.terms = terms
+        session = PeerSession(role, terms)
+        socket.owner = self
+    }
+
+    // MARK: For clients and origins
+
+    func received(_ event: PeerEvent) {}
+
+    /// The connection ended; `byFailure` is false for a FIN.
+    func connectionEnded(byFailure: Bool) {}
+
+    /// Whatever it wants to say in this turn.
+    func act() {}
+
+    // MARK: Turns
+
+    func socketChanged(_: SimulatedSocket) { wakeSoon() }
+
+    func wakeSoon() {
+        guard !isScheduled, !isOver else { return }
+        isScheduled = true
+        world.after(world.chance.within(pace.reaction)) { [self] in
+            isScheduled = false
+            if !isOver { turn() }
+        }
+    }
+
+    private func turn() {
+        if socket.state == .connecting { return }
+        readSome()
+        guard !isOver else { return }
+        act()
+        writeSome()
+        if !isOver, session.isFinished, unsent.isEmpty { close() }
+    }
+
+    private func readSome() {
+        switch socket.read(limit: world.chance.within(1...pace.readMax)) {
+        case .nothingYet: break
+        case .ended: over(byFailure: false)
+        case .failed: over(byFailure: true)
+        case .bytes(let bytes):
+            do throws(PeerFailure) {
+                try session.receive(bytes)
+            } catch {
+                world.fail("connection \(socket.connection): not HTTP/2: \(error)")
+            }
+            handleEvents()
+            if socket.isReadable { wakeSoon() }
+        }
+    }
+
+    private func handleEvents() {
+        for event in session.takeEvents() {
+            switch event {
+            // A stream that crossed a lowered limit on its way: refused, which is nobody's fault.
+            case .invalid(_, PeerFailure.refusedStream): break
+            case .invalid(let stream, let error):
+                world.fail(
+                    "connection \(socket.connection): invalid frame, stream \(stream): \(error)")
+            case .data(let stream, let bytes): consumeLater(stream, bytes.count)
+            default: break
+            }
+            received(event)
+        }
+    }
+
+    private func consumeLater(_ stream: Int32, _ count: Int) {
+        guard let delay = pace.consumesAfter else { return }
+        world.after(world.chance.within(delay)) { [self] in
+            guard !isOver else { return }
+            session.consume(stream, count)
+            if grantsByHand { session.grantWindow(stream, Int32(clamping: count)) }
+            wakeSoon()
+        }
+    }
+
+    /// Gives a first window to a stream where the announced one is 0.
+    func grantFirstWindow(_ stream: Int32) {
+        guard grantsByHand else { return }
+        world.after(world.chance.within(0...5_000_000)) { [self] in
+            guard !isOver else { return }
+            session.grantWindow(stream, Int32(world.chance.within(1...20_000)))
+            wakeSoon()
+        }
+    }
+
+    private func writeSome() {
+        while true {
+            if unsent.isEmpty { unsent = session.takeOutput(limit: 65_536) }
+            // What nghttp2 itself did while framing.
+            handleEvents()
+            guard !unsent.isEmpty else { return }
+            guard let count = socket.write(unsent) else { return over(byFailure: true) }
+            unsent.removeFirst(count)
+            if !unsent.isEmpty { return }
+        }
+    }
+
+    // MARK: Ends
+
+    /// FIN, and what was not read is not wanted.
+    func close() {
+        guard !isOver else { return }
+        isOver = true
+        socket.close()
+        connectionEnded(byFailure: false)
+    }
+
+    private func over(byFailure: Bool) {
+        guard !isOver else { return }
+        isOver = true
+        socket.close()
+        connectionEnded(byFailure: byFailure)
+    }
+}

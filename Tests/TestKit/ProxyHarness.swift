@@ -1,0 +1,113 @@
+import Configuration
+import Peers
+import Proxy
+import Rules
+import Wire
+
+/// The real proxy in a simulated world: its workers, each behind a `SimulatedSystem`.
+final class ProxyHarness {
+    let world: World
+    private(set) var seats: [(worker: Worker, system: SimulatedSystem)] = []
+    private let log = EventLog()
+    private let loads: WorkerLoads
+    private let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
+    private var socket: ListeningSocket?
+    private let closer: SocketCloser
+    private var installations = 0
+    private let origins: Int
+    private(set) var isDraining = false
+
+    init(_ world: World, workers: Int, origins: Int) {
+        self.world = world
+        self.origins = origins
+        loads = WorkerLoads(workers: workers)
+        closer = SocketCloser(world)
+        let closer = closer
+        let descriptor = world.listen(Scenario.proxyAddress)
+        socket = ListeningSocket(descriptor: descriptor) { closer.close($0) }
+        for index in 0..<workers {
+            let system = SimulatedSystem(world)
+            let worker = Worker(system: system, log: log, loads: loads, index: index)
+            loads.join(worker.mailbox, at: index)
+            system.turn = { worker.turn() }
+            system.nextDeadline = { worker.isOver ? nil : worker.nextDeadline }
+            system.messagesWait = { !worker.isOver && !worker.mailbox.isEmpty }
+            seats.append((worker, system))
+        }
+        install()
+    }
+
+    /// Another snapshot: the same listener and upstreams, other routes.
+    func install() {
+        guard let socket else { return }
+        installations += 1
+        let text = Self.configuration(installations, origins: origins)
+        let sources = [Source(name: "simulation.yaml", text: text)]
+        let loaded = ConfigurationLoader.load(sources: sources, environment: [:])
+        guard case .success(let snapshot, _) = loaded.outcome else {
+            return world.fail("the simulation's configuration is refused: \(loaded.outcome)")
+        }
+        let installation = Installation(
+            snapshot, sockets: [socket], counts: Array(counts.prefix(origins)))
+        world.trace.note(world.now, "install", installations)
+        for seat in seats { seat.worker.mailbox.post(.install(installation, report: nil)) }
+    }
+
+    func drain() {
+        isDraining = true
+        world.trace.note(world.now, "drain")
+        for seat in seats {
+            let limit: Int64 = 30_000_000_000
+            seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: limit))
+        }
+        socket = nil
+    }
+
+    /// What is still held when every connection has ended, in words.
+    func leaks() -> [String] {
+        var leaks: [String] = []
+        for (index, seat) in seats.enumerated() {
+            let census = seat.worker.census
+            let held = [
+                ("connections", census.connections), ("exchanges", census.exchanges),
+                ("upstream connections", census.upstreamConnections),
+                ("waiting requests", census.waiting), ("timers", census.timers),
+                ("segments", census.segments),
+            ]
+            for (what, count) in held where count != 0 {
+                leaks.append("worker \(index) still has \(count) \(what)")
+            }
+            if census.generations > 1 {
+                leaks.append("worker \(index) still has \(census.generations) generations")
+            }
+        }
+        if world.openStreams > 0 { leaks.append("\(world.openStreams) descriptors are open") }
+        return leaks
+    }
+
+    var logText: String {
+        log.take().entries.map { "\($0.level) \($0.message)" }.joined(separator: "\n")
+    }
+
+    /// One route for gRPC and one for everything else; `number` shifts the weights.
+    private static func configuration(_ number: Int, origins: Int) -> String {
+        var text = "listeners: [{name: local, address: 127.0.0.1:8080}]\nupstreams:\n"
+        for index in 0..<origins {
+            text += "  - {name: u\(index), endpoints: [10.0.0.\(1 + index):50051]}\n"
+        }
+        let backends = (0..<origins).map { "{upstream: u\($0), weight: \(1 + number % 3)}" }
+        let list = backends.joined(separator: ", ")
+        text += "routes:\n"
+        text += "  - {name: echo, matches: [{method: weir.echo.v1.Echo/*}], backends: [\(list)]}\n"
+        text += "  - {name: files, matches: [{path: {prefix: /}}], backends: [\(list)]}\n"
+        return text + "access: {default: allow}\n"
+    }
+}
+
+/// Closes the listening socket in the world when its last owner lets go of it. A simulation is one
+/// thread's; the proxy's API asks for Sendable because its real owners are threads.
+private final class SocketCloser: @unchecked Sendable {
+    private weak var world: World?
+    init(_ world: World) { self.world = world }
+    func close(_ descriptor: Int32) { world?.closeListener(descriptor) }
+}

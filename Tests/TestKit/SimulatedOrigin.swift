@@ -1,0 +1,233 @@
+import Peers
+import Wire
+
+/// What one connection of an origin does besides answering.
+struct OriginConnectionPlan {
+    enum Event {
+        /// Two GOAWAY frames with a pause, then serve what is left.
+        case leave(pause: Int64)
+        /// GOAWAY that disowns the newest `count` streams, and the end once the rest is served.
+        case disown(count: Int)
+        /// FIN with no word before.
+        case close
+        case concurrentStreams(UInt32)
+        case streamWindow(UInt32)
+    }
+
+    var terms = PeerSession.Terms()
+    var pace = Pace()
+    var link = Link()
+    var events: [(after: Int64, Event)] = []
+}
+
+/// A server of the echo service and of plain HTTP, behind one address.
+final class SimulatedOrigin {
+    let world: World
+    let address: SocketAddress
+    /// One for each connection; the last serves for all further ones.
+    let plans: [OriginConnectionPlan]
+    let calls: [Call]
+    private(set) var connections: [OriginConnection] = []
+    /// Something beyond a call's own plan may have cost it an attempt.
+    var hasFailed = false
+
+    init(_ world: World, _ address: SocketAddress, _ plans: [OriginConnectionPlan], _ calls: [Call])
+    {
+        self.world = world
+        self.address = address
+        self.plans = plans
+        self.calls = calls
+    }
+
+    /// The link that the next connection gets.
+    var nextLink: Link { plans[min(connections.count, plans.count - 1)].link }
+
+    func accept(_ socket: SimulatedSocket) {
+        let plan = plans[min(connections.count, plans.count - 1)]
+        let connection = OriginConnection(.server, world, socket, plan.terms, plan.pace)
+        connection.origin = self
+        connections.append(connection)
+        connection.wakeSoon()
+        for (delay, event) in plan.events {
+            world.after(delay) { connection.perform(event) }
+        }
+    }
+}
+
+/// One connection of an origin, and the attempts on it.
+final class OriginConnection: PeerEnd {
+    weak var origin: SimulatedOrigin?
+    private var attempts: [Int32: AttemptRecord] = [:]
+    private var calls: [Int32: Call] = [:]
+    private var order: [Int32] = []
+    private(set) var hasEnded = false
+
+    func perform(_ event: OriginConnectionPlan.Event) {
+        guard !isOver else { return }
+        switch event {
+        case .leave(let pause):
+            session.shutdownNotice()
+            world.after(pause) { [self] in
+                guard !isOver else { return }
+                session.goAway(ErrorCode.noError)
+                wakeSoon()
+            }
+        case .disown(let count):
+            let last = order.count > count ? order[order.count - 1 - count] : 0
+            for stream in order where stream > last { attempts[stream]?.isUnprocessed = true }
+            session.goAway(lastStream: last, ErrorCode.noError)
+        case .close:
+            origin?.hasFailed = true
+            return close()
+        case .concurrentStreams(let count): session.announce([.concurrentStreams(count)])
+        case .streamWindow(let bytes): session.announce([.streamWindow(bytes)])
+        }
+        // The proxy may have begun streams that this end will never see.
+        origin?.hasFailed = true
+        wakeSoon()
+    }
+
+    /// The world's end for what never ends by itself.
+    func abandon() {
+        if !isOver { socket.cutConnection(byReset: true) }
+    }
+
+    // MARK: What came
+
+    override func received(_ event: PeerEvent) {
+        switch event {
+        case .headers(let stream, .request, let fields): requestReceived(stream, fields)
+        case .headers(let stream, _, let fields): attempts[stream]?.requestTrailers = fields
+        case .data(let stream, let bytes):
+            guard let attempt = attempts[stream] else { return }
+            attempt.requestBytes.append(contentsOf: bytes)
+            if case .echo = attempt.plan.body, attempt.headersGiven { sendMore(attempt) }
+        case .end(let stream):
+            guard let attempt = attempts[stream] else { return }
+            attempt.requestEnded = true
+            if attempt.plan.waitsForRequest { answerLater(attempt) }
+            if attempt.headersGiven, case .echo = attempt.plan.body { sendMore(attempt) }
+        case .reset(let stream, let code): attempts[stream]?.resetByProxy = code
+        case .closed(let stream, _):
+            attempts.removeValue(forKey: stream)?.isClosed = true
+            calls[stream] = nil
+        case .goAway(_, let code, let debug):
+            if code != ErrorCode.noError {
+                let text = String(decoding: debug, as: UTF8.self)
+                world.fail("origin connection \(socket.connection): GOAWAY \(code) \(text)")
+            }
+        case .protested(let stream, let code):
+            // A stream that crossed a lowered limit on its way is refused, which is nobody's fault.
+            if code == ErrorCode.refusedStream {
+                origin?.hasFailed = true
+            } else {
+                world.fail("the origin's nghttp2 resets stream \(stream) with \(code)")
+            }
+        default: break
+        }
+    }
+
+    private func requestReceived(_ stream: Int32, _ fields: [HeaderField]) {
+        guard let origin, let number = fields.first("x-call").flatMap({ Int($0) }),
+            origin.calls.indices.contains(number)
+        else { return world.fail("a request that nobody made: \(fields)") }
+        let call = origin.calls[number]
+        let plans = call.plan.replies
+        let plan = plans[min(call.attempts.count, plans.count - 1)]
+        let attempt = AttemptRecord(plan, self, stream: stream, index: call.attempts.count)
+        attempt.requestFields = fields
+        world.trace.note(world.now, "attempt", call.id, socket.connection, Int(stream))
+        call.attempts.append(attempt)
+        attempts[stream] = attempt
+        calls[stream] = call
+        order.append(stream)
+        grantFirstWindow(stream)
+        if !plan.waitsForRequest { answerLater(attempt) }
+    }
+
+    // MARK: Answering
+
+    private func isAlive(_ attempt: AttemptRecord) -> Bool {
+        !isOver && !attempt.isClosed && attempt.resetByOrigin == nil
+    }
+
+    private func answerLater(_ attempt: AttemptRecord) {
+        world.after(attempt.plan.delay) { [self] in
+            if isAlive(attempt), !attempt.headersGiven { answer(attempt) }
+        }
+    }
+
+    private func answer(_ attempt: AttemptRecord) {
+        let plan = attempt.plan
+        defer { wakeSoon() }
+        for _ in 0..<plan.interims {
+            session.interim(
+                attempt.stream, [HeaderField(":status", "103"), HeaderField("link", "</x>")])
+        }
+        switch plan.end {
+        case .reset(nil, let code): return reset(attempt, code)
+        case .silence(nil): return
+        case .headersOnly:
+            attempt.headersGiven = true
+            attempt.responseEnded = true
+            return session.respond(attempt.stream, fields(of: attempt), isLast: true)
+        default: break
+        }
+        attempt.headersGiven = true
+        session.respond(attempt.stream, fields(of: attempt), isLast: false)
+        sendMore(attempt)
+    }
+
+    private func fields(of attempt: AttemptRecord) -> [HeaderField] {
+        attempt.plan.fields + [HeaderField("x-origin", String(attempt.index))]
+    }
+
+    private func reset(_ attempt: AttemptRecord, _ code: UInt32) {
+        attempt.resetByOrigin = code
+        session.reset(attempt.stream, code)
+    }
+
+    /// The next portion of the response, then its end once nothing more can follow.
+    private func sendMore(_ attempt: AttemptRecord) {
+        guard isAlive(attempt), !attempt.responseEnded else { return }
+        var body = attempt.requestBytes
+        var isWhole = attempt.requestEnded
+        if case .bytes(let bytes) = attempt.plan.body {
+            body = bytes
+            isWhole = true
+        }
+        var limit = body.count
+        switch attempt.plan.end {
+        case .reset(.some(let bytes), _), .silence(.some(let bytes)): limit = min(limit, bytes)
+        default: break
+        }
+        let start = attempt.bytesGiven.count
+        let end = max(start, min(limit, start + attempt.plan.sending.portion))
+        let portion = body[start..<end]
+        attempt.bytesGiven.append(contentsOf: portion)
+        session.send(attempt.stream, Array(portion))
+        wakeSoon()
+        if end < limit {
+            let rest = world.chance.within(attempt.plan.sending.rest)
+            return world.after(rest) { [self] in sendMore(attempt) }
+        }
+        endIfDue(attempt, isWhole: isWhole)
+    }
+
+    private func endIfDue(_ attempt: AttemptRecord, isWhole: Bool) {
+        switch attempt.plan.end {
+        case .reset(.some(let bytes), let code):
+            if attempt.bytesGiven.count >= bytes || isWhole { reset(attempt, code) }
+        case .complete where isWhole:
+            attempt.responseEnded = true
+            session.finish(attempt.stream, trailers: attempt.plan.trailers)
+        case .completeThenReset where isWhole:
+            attempt.responseEnded = true
+            let code = attempt.requestEnded ? nil : ErrorCode.noError
+            session.finish(attempt.stream, trailers: attempt.plan.trailers, thenReset: code)
+        default: break
+        }
+    }
+
+    override func connectionEnded(byFailure: Bool) { hasEnded = true }
+}

@@ -1,0 +1,151 @@
+import Peers
+import Wire
+
+/// What became of one seed.
+public struct SimulationReport: Sendable {
+    public let seed: UInt64
+    public let digest: UInt64
+    public let steps: Int
+    public let calls: Int
+    /// How the calls ended, counted: complete, otherwise.
+    public let complete: Int
+    public let violations: [String]
+    /// The last lines of the trace.
+    public let tail: String
+
+    public var text: String {
+        "seed \(seed): " + violations.joined(separator: "\n  ") + "\n" + tail
+    }
+}
+
+/// Runs one seed's history and judges it.
+public final class Simulation {
+    let world: World
+    let scenario: Scenario
+    private(set) var calls: [Call] = []
+    private var clients: [SimulatedClient] = []
+    private(set) var origins: [SimulatedOrigin] = []
+    var oracle = Oracle()
+    private var isClosing = false
+
+    init(seed: UInt64) {
+        world = World(seed: seed)
+        var chance = world.chance.split()
+        scenario = Scenario(&chance)
+        calls = scenario.calls.enumerated().map { Call(id: $0.offset, plan: $0.element) }
+        for (index, plans) in scenario.origins.enumerated() {
+            let address = Scenario.originAddresses[index]
+            origins.append(SimulatedOrigin(world, address, plans, calls))
+        }
+        world.reachable = { [unowned self] in reachability(of: $0) }
+    }
+
+    /// Clients and origins with nothing between: the world's own test.
+    public static func runDirectly(seed: UInt64) -> SimulationReport {
+        let simulation = Simulation(seed: seed)
+        simulation.oracle.isDirect = true
+        let origin = simulation.origins[0]
+        simulation.world.directDoor = { origin.accept($0) }
+        return simulation.run()
+    }
+
+    /// The real workers between clients and origins.
+    public static func run(seed: UInt64) -> SimulationReport {
+        let simulation = Simulation(seed: seed)
+        let scenario = simulation.scenario
+        let harness = ProxyHarness(
+            simulation.world, workers: scenario.workers, origins: scenario.origins.count)
+        simulation.disturb(harness)
+        return simulation.run {
+            for leak in harness.leaks() { simulation.world.fail(leak) }
+        }
+    }
+
+    private func disturb(_ harness: ProxyHarness) {
+        for (delay, disturbance) in scenario.disturbances {
+            world.after(delay) { [unowned self] in
+                switch disturbance {
+                case .reload: harness.install()
+                case .drain:
+                    harness.drain()
+                    oracle.lossIsFair = true
+                case .lackOfDescriptors(let nanoseconds):
+                    world.lacksDescriptors = true
+                    oracle.unavailableIsFair = true
+                    world.after(nanoseconds) { [unowned self] in world.lacksDescriptors = false }
+                }
+            }
+        }
+    }
+
+    func run(finish: () -> Void = {}) -> SimulationReport {
+        startClients()
+        let deadline = world.now + 60_000_000_000
+        world.run(until: deadline)
+        closeOrigins()
+        world.run(until: world.now + 40_000_000_000)
+        for client in clients { client.close() }
+        world.run(until: world.now + 20_000_000_000)
+        judge()
+        finish()
+        let report = SimulationReport(
+            seed: world.seed, digest: world.trace.digest, steps: world.trace.count,
+            calls: calls.count, complete: calls.count { $0.outcome == .complete },
+            violations: world.violations, tail: world.violations.isEmpty ? "" : world.trace.tail)
+        world.end()
+        return report
+    }
+
+    private func startClients() {
+        var next = 0
+        for (index, plan) in scenario.clients.enumerated() {
+            let source = SocketAddress.ipv4(
+                address: 0x0A01_0000 + UInt32(index), port: 40_000 + UInt16(index))
+            let client = SimulatedClient(
+                world, plan, dials: Scenario.proxyAddress, from: source)
+            clients.append(client)
+            client.start(Array(calls[next..<next + plan.calls.count]))
+            next += plan.calls.count
+        }
+    }
+
+    private func reachability(of address: SocketAddress) -> World.Reachability {
+        guard let origin = origins.first(where: { $0.address == address }), !isClosing else {
+            return .refused
+        }
+        if world.chance.hits(percent: scenario.failedConnects) {
+            origin.hasFailed = true
+            return world.chance.pick([.refused, .unreachable, .silent])
+        }
+        return .accepts(origin.nextLink, accepted: { origin.accept($0) })
+    }
+
+    /// What origins never answered ends here, by the world's hand.
+    private func closeOrigins() {
+        isClosing = true
+        for origin in origins {
+            for connection in origin.connections { connection.abandon() }
+        }
+    }
+
+    private func judge() {
+        guard world.violations.isEmpty else { return }
+        oracle.unavailableIsFair = oracle.unavailableIsFair
+            ||
+            origins.contains { origin in
+                origin.hasFailed || origin.connections.contains { $0.socket.wasCut }
+            } && (scenario.hasConnectionFaults || isAnyoneSilent)
+        for call in calls {
+            for fault in oracle.judge(call) { world.fail(fault) }
+        }
+    }
+
+    /// A reply that never ends is ended by cutting its connection.
+    private var isAnyoneSilent: Bool {
+        calls.contains { call in
+            call.plan.replies.contains {
+                if case .silence = $0.end { true } else { false }
+            }
+        }
+    }
+}
