@@ -9,7 +9,8 @@ final class DownstreamConnection: Connection {
     private let timeouts: DownstreamTimeouts
     /// Which of the worker's listeners accepted it; stays when the configuration changes.
     let listener: Listener
-    private(set) var exchanges: [Borrowed<Exchange>] = []
+    // Changed from callbacks, see Exchange.
+    @safe @exclusivity(unchecked) private(set) var exchanges: [Borrowed<Exchange>] = []
     private var drain = ConnectionDrain()
     private var hasSpoken = false
     private var settingsAcked = false

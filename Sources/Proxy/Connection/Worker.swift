@@ -23,6 +23,7 @@ public final class Worker {
     /// Sockets that were not read to their end in this turn.
     private var unread: [PollTag] = []
     private var isDraining = false
+    private var isStopped = false
     private var drainLimit: Int64 = 0
     private var acceptTimer = WorkerTimer.none
     private var acceptsPaused = false
@@ -53,6 +54,14 @@ public final class Worker {
     /// Runs until told to stop, or until a drain is complete.
     public func run() { while !isOver { turn() } }
 
+    /// Cuts what is left: sessions give their memory back to the pools they took it from.
+    private func end() {
+        isOver = true
+        for slot in table { if let connection = slot.connection { doom(connection) } }
+        while let connection = doomed.popLast() { tearDown(connection) }
+        workspace.dirty.removeAll()
+    }
+
     /// When `turn` has something to do even if nothing becomes ready; nil is never.
     public var nextDeadline: Int64? {
         if !unread.isEmpty || !mailbox.isEmpty { return workspace.now }
@@ -70,7 +79,7 @@ public final class Worker {
         for tag in earlier { readAgain(tag) }
         for index in 0..<count { became(workspace.system.readiness(at: index)) }
         flushAll()
-        if isDraining && connectionCount == 0 { isOver = true }
+        if isStopped || isDraining && connectionCount == 0 { end() }
     }
 
     private func fireTimers() {
@@ -283,7 +292,7 @@ public final class Worker {
             }
             adopt(descriptor, peer, listener)
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
-        case .stop: isOver = true
+        case .stop: isStopped = true
         case .census(let answer): answer(census)
         }
     }

@@ -132,6 +132,12 @@ final class Exchange {
         }
     }
 
+    /// The last thing that happens to the object: its pool goes.
+    func releaseArenas(to pool: BlockPool) {
+        arena.releaseAll(to: pool)
+        ownAttempt.arena.releaseAll(to: pool)
+    }
+
     /// Makes the object as new, for the next exchange.
     func reset(_ workspace: Workspace) {
         request.reset(returning: workspace.segments)

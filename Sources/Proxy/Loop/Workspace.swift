@@ -56,6 +56,8 @@ final class Workspace {
         dirty.reserveCapacity(1024)
     }
 
+    deinit { for exchange in exchanges { exchange.releaseArenas(to: blocks) } }
+
     /// One set for each set of limits; listeners are few, and so are their reloads.
     func serverCallbacks(for limits: DownstreamLimits) -> SessionCallbacks {
         if let known = serverCallbacks.first(where: { $0.limits == limits }) {

@@ -9,7 +9,8 @@ public final class Counters {
         public var name: String { "\(self)" }
     }
 
-    private(set) var events = [UInt64](repeating: 0, count: Event.allCases.count)
+    // Counted on every request; nothing else touches it meanwhile.
+    @safe @exclusivity(unchecked) private(set) var events = [UInt64](repeating: 0, count: Event.allCases.count)
     private(set) var limits = [UInt64](repeating: 0, count: Limit.allCases.count)
 
     @inline(always)

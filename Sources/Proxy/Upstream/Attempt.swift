@@ -25,7 +25,7 @@ final class Attempt {
     private var interimCount = 0
 
     /// 1xx responses that were not passed on yet.
-    var interims: [HeaderBlock] = []
+    @safe @exclusivity(unchecked) var interims: [HeaderBlock] = []
     private(set) var status: UInt16 = 0
     private(set) var fault: Fault?
     /// What goes to the client: the response's headers as they came, or edited.

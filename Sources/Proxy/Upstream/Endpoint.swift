@@ -4,7 +4,8 @@ internal import Wire
 /// One address of an upstream, as one worker knows it: its connections and when to try again.
 final class Endpoint {
     let address: SocketAddress
-    private(set) var connections: [UpstreamConnection] = []
+    // Once a request, see Exchange.
+    @safe @exclusivity(unchecked) private(set) var connections: [UpstreamConnection] = []
     private var backoff: Backoff
     /// True once it left the configuration.
     private(set) var isRetired = false

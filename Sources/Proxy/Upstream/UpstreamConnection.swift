@@ -18,8 +18,9 @@ final class UpstreamConnection: Connection {
     let endpoint: Borrowed<Endpoint>
     let pool: Borrowed<UpstreamPool>
     private(set) var readiness = Readiness.connecting
-    private(set) var attempts: [Borrowed<Attempt>] = []
-    private var cancelled = CancelledStreams()
+    // Once a request, see Exchange.
+    @safe @exclusivity(unchecked) private(set) var attempts: [Borrowed<Attempt>] = []
+    @safe @exclusivity(unchecked) private var cancelled = CancelledStreams()
     private var openedAt: Int64
     private var readAt: Int64
     private var idleSince: Int64
