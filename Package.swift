@@ -17,14 +17,17 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
     ],
     targets: [
-        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(
+            name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .systemLibrary(
+            name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "Wire", swiftSettings: settings),
         .target(name: "Rules", dependencies: ["Wire", "CPCRE2"], swiftSettings: settings),
         .target(
-            name: "Configuration", dependencies: ["Wire", "Rules", "CYAML"], swiftSettings: settings),
+            name: "Configuration", dependencies: ["Wire", "Rules", "CYAML"], swiftSettings: settings
+        ),
         .target(
             name: "Proxy", dependencies: ["Wire", "Rules", "Configuration", "CNghttp2", "CLinux"],
             swiftSettings: settings),

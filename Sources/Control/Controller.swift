@@ -63,7 +63,9 @@ public final class Controller {
         guard let snapshot = result.snapshot else { throw .configuration(result) }
         report(result)
         let installation: Installation
-        do { installation = try resources.installation(of: snapshot) } catch { throw .listener(error) }
+        do { installation = try resources.installation(of: snapshot) } catch {
+            throw .listener(error)
+        }
         try startWorkers()
         install(installation)
         watch.watch(result.files)

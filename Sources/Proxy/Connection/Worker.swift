@@ -201,7 +201,8 @@ public final class Worker {
     }
 
     private func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
-        guard listener.socket.connections.load(ordering: .relaxed) < listener.terms.limits.connections
+        guard
+            listener.socket.connections.load(ordering: .relaxed) < listener.terms.limits.connections
         else {
             workspace.counters.add(.connections)
             workspace.system.close(descriptor)

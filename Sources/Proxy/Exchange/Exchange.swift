@@ -82,7 +82,8 @@ final class Exchange {
         if token == .contentType, value.use(ContentType.isGRPC) { head.isGRPC = true }
         if request.listBytes > listBytesMax || fieldCount > fieldsMax {
             head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
-            let isAbuse = request.listBytes / Self.abuseFactor > listBytesMax
+            let isAbuse =
+                request.listBytes / Self.abuseFactor > listBytesMax
                 || fieldCount / Self.abuseFactor > fieldsMax
             return isAbuse ? .abusive : .taken
         }

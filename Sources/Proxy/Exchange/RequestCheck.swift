@@ -45,7 +45,8 @@ enum RequestCheck {
     }
 
     /// RFC 9113, 8.3.1: `host` and `:authority` that differ are malformed.
-    private static func authorityFault(_ head: RequestHead, _ headers: HeaderBlock) -> StaticString? {
+    private static func authorityFault(_ head: RequestHead, _ headers: HeaderBlock) -> StaticString?
+    {
         let host = headers.value(at: head.host)
         guard let authority = headers.value(at: head.authority) ?? host else {
             return "the request has no :authority"

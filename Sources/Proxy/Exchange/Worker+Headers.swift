@@ -39,7 +39,8 @@ extension Worker {
         if let scheme = headers.value(at: head.scheme) { builder.append(":scheme", scheme) }
         if let hostname = rewrite?.hostname {
             builder.append(":authority", hostname)
-        } else if let authority = headers.value(at: head.authority) ?? headers.value(at: head.host) {
+        } else if let authority = headers.value(at: head.authority) ?? headers.value(at: head.host)
+        {
             builder.append(":authority", authority)
         }
         guard let path = headers.value(at: head.path) else { return }

@@ -68,7 +68,9 @@ extension Worker {
 
     /// The response's headers fit no frame that a client would take.
     func responseNotSent(_ exchange: Exchange) {
-        guard exchange.phase == .forwarding else { return resetDownstream(exchange, .internalError) }
+        guard exchange.phase == .forwarding else {
+            return resetDownstream(exchange, .internalError)
+        }
         exchange.attempt.use { abandon($0) }
         let words = "the response's headers are too large to pass on"
         answerLocally(exchange, ProxyError(.badResponse, .upstream, words))

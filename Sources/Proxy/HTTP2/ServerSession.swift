@@ -282,7 +282,9 @@ extension SessionCallbacks {
 
     private func setServerReceiving(_ callbacks: OpaquePointer?) {
         unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, hd, userData in
-            unsafe withSession(userData) { if let hd = unsafe hd { unsafe $0.frameBegan(hd.pointee.type) } }
+            unsafe withSession(userData) {
+                if let hd = unsafe hd { unsafe $0.frameBegan(hd.pointee.type) }
+            }
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
             _, frame, userData in

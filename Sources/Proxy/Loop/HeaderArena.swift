@@ -36,7 +36,9 @@ struct HeaderArena: ~Copyable {
     /// Gives back all but the first chunk, which the next exchange will want.
     mutating func reset(to pool: BlockPool) {
         while let current = unsafe chunk {
-            guard let earlier = unsafe current.load(as: UnsafeMutableRawPointer?.self) else { break }
+            guard let earlier = unsafe current.load(as: UnsafeMutableRawPointer?.self) else {
+                break
+            }
             unsafe pool.release(current)
             unsafe chunk = earlier
         }

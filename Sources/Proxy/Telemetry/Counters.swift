@@ -10,7 +10,8 @@ public final class Counters {
     }
 
     // Counted on every request; nothing else touches it meanwhile.
-    @safe @exclusivity(unchecked) private(set) var events = [UInt64](repeating: 0, count: Event.allCases.count)
+    @safe @exclusivity(unchecked) private(set) var events = [UInt64](
+        repeating: 0, count: Event.allCases.count)
     private(set) var limits = [UInt64](repeating: 0, count: Limit.allCases.count)
 
     @inline(always)

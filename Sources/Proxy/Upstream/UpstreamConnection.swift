@@ -149,7 +149,8 @@ final class UpstreamConnection: Connection {
         let failures = endpoint.use { $0.connectionFailed(worker.workspace) }
         worker.workspace.counters.add(.upstreamConnectFailures)
         if failures <= 1 {
-            worker.workspace.log.write(.warning, "connect failed \(describe()) reason=\"\(reason)\"")
+            worker.workspace.log.write(
+                .warning, "connect failed \(describe()) reason=\"\(reason)\"")
         }
         readiness = .retired
         worker.doom(self)
