@@ -3,7 +3,8 @@ public import Wire
 
 /// One compiled configuration: immutable, whole, shared by every worker.
 public final class Snapshot: Sendable {
-    /// A digest of everything that was read, 16 hexadecimal digits: the same text, the same revision.
+    /// A digest of everything that was read, 16 hexadecimal digits: the same text, the same
+    /// revision.
     public let revision: String
     public let listeners: [ListenerTerms]
     public let upstreams: [UpstreamTerms]

@@ -4,8 +4,8 @@ internal import Proxy
 internal import Rules
 internal import Wire
 
-/// The control thread: loads configurations, starts workers, hands them snapshots, listens to signals
-/// and writes the log. Nothing here is on a request's path.
+/// The control thread: loads configurations, starts workers, hands them snapshots, listens to
+/// signals and writes the log. Nothing here is on a request's path.
 ///
 ///     starting -> serving -> draining -> over
 ///
@@ -106,8 +106,8 @@ public final class Controller {
 
     // MARK: Reloading
 
-    /// A change is loaded once nothing has moved for a while, so that a file which is being written,
-    /// or several that belong together, are read whole.
+    /// A change is loaded once nothing has moved for a while, so that a file which is being
+    /// written, or several that belong together, are read whole.
     private func lookAtFiles() {
         if isDraining { return }
         let now = Waiting.now()

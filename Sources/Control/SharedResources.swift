@@ -2,14 +2,14 @@ internal import Configuration
 internal import Proxy
 internal import Wire
 
-/// What survives reloads in the whole process: listening sockets by address, an upstream's counts by
-/// name.
+/// What survives reloads in the whole process: listening sockets by address, an upstream's counts
+/// by name.
 struct SharedResources {
     private var sockets: [SocketAddress: ListeningSocket] = [:]
     private var counts: [String: UpstreamCounts] = [:]
 
-    /// Opens what the snapshot needs and is not open. Where an address cannot be listened on nothing
-    /// changes; what is not needed any more is closed when the last worker has let it go.
+    /// Opens what the snapshot needs and is not open. Where an address cannot be listened on
+    /// nothing changes; what is not needed any more is closed when the last worker has let it go.
     mutating func installation(of snapshot: Snapshot) throws(ListenError) -> Installation {
         var nextSockets: [SocketAddress: ListeningSocket] = [:]
         for listener in snapshot.listeners {

@@ -11,7 +11,8 @@ final class WorkerThread: Sendable {
         let mailbox = Mutex<Mailbox?>(nil)
     }
 
-    /// Nil where the system has no thread or descriptor left. `bell` rings when the worker has ended.
+    /// Nil where the system has no thread or descriptor left. `bell` rings when the worker has
+    /// ended.
     init?(_ index: Int, _ loads: WorkerLoads, _ log: EventLog, _ bell: Bell) {
         let outcome = Outcome()
         let ready = Bell()

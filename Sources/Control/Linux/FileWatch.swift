@@ -4,9 +4,9 @@ internal import Glibc
 /// Watches the files that a configuration was read from.
 ///
 /// inotify on their directories, and on those of the files behind symbolic links, only says that it
-/// is time to look; whether anything changed is decided by comparing what `stat` says of every file.
-/// So symlink swaps (as Kubernetes updates volumes), replaced directories and file systems without
-/// events (NFS, overlays: found by looking every 5 s) are all the same case.
+/// is time to look; whether anything changed is decided by comparing what `stat` says of every
+/// file. So symlink swaps (as Kubernetes updates volumes), replaced directories and file systems
+/// without events (NFS, overlays: found by looking every 5 s) are all the same case.
 final class FileWatch {
     private struct Mark: Equatable {
         var device: UInt64

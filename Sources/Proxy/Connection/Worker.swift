@@ -396,8 +396,8 @@ public final class Worker {
     }
 }
 
-/// How many connections each worker has: an accepted one goes to the worker with the fewest, as gRPC's
-/// few and long-lived connections spread badly by hash.
+/// How many connections each worker has: an accepted one goes to the worker with the fewest, as
+/// gRPC's few and long-lived connections spread badly by hash.
 public final class WorkerLoads: Sendable {
     private final class Load: Sendable {
         let connections = Atomic<Int>(0)

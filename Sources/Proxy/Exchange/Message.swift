@@ -57,7 +57,8 @@ struct StreamCredit: Equatable {
 ///
 /// Small at first, so that thousands of stalled streams cost little; doubled whenever two windows'
 /// worth has passed and the queue was found empty, which a receiver that stalls never achieves. (A
-/// client that stops with the protocol's default window of 64 KiB stays at the 32 KiB it began with.)
+/// client that stops with the protocol's default window of 64 KiB stays at the 32 KiB it began
+/// with.)
 struct StreamWindow {
     private var size: Int32 = 0
     private var unreported = 0

@@ -1,7 +1,7 @@
 internal import Wire
 
-/// Where the fields that Weir itself reads stand in a request's header block, and what was wrong with
-/// them. Filled while the block arrives; judged when it is whole.
+/// Where the fields that Weir itself reads stand in a request's header block, and what was wrong
+/// with them. Filled while the block arrives; judged when it is whole.
 struct RequestHead: BitwiseCopyable {
     /// What is wrong with a request, found before its path or route were looked at.
     enum Fault: BitwiseCopyable {

@@ -93,8 +93,8 @@ struct HeaderBuilder {
         append(name, value)
     }
 
-    /// What is left, rounded down; never indexed: no two requests have the same, and each would push
-    /// a useful entry out of the server's table.
+    /// What is left, rounded down; never indexed: no two requests have the same, and each would
+    /// push a useful entry out of the server's table.
     mutating func appendTimeout(_ nanoseconds: Int64) {
         let encoded = GRPCTimeout.encode(nanoseconds)
         let bytes = encoded.bytes.span.extracting(0..<encoded.count)

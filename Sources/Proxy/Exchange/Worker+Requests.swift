@@ -86,8 +86,9 @@ extension Worker {
 
     // MARK: Decided
 
-    /// Access, then the route: a denied caller never learns whether there is one. May be called again
-    /// for an exchange that is still `deciding`: nothing of the request is consumed meanwhile.
+    /// Access, then the route: a denied caller never learns whether there is one. May be called
+    /// again for an exchange that is still `deciding`: nothing of the request is consumed
+    /// meanwhile.
     func decide(_ exchange: Exchange) {
         guard let generation = exchange.generation else { return }
         let snapshot = generation.use { $0.snapshot }

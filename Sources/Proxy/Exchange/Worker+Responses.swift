@@ -39,7 +39,8 @@ extension Worker {
         fail(exchange, ProxyError(.badResponse, .upstream, "the response is over \(limit.name)"))
     }
 
-    /// 1xx responses mean nothing to gRPC (its HTTP/2 mapping lets clients skip them); others get them.
+    /// 1xx responses mean nothing to gRPC (its HTTP/2 mapping lets clients skip them); others get
+    /// them.
     private func passInterims(_ exchange: Exchange, _ attempt: Attempt) {
         exchange.downstream.connection?.use { connection in
             for headers in attempt.interims {

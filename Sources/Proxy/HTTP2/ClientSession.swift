@@ -170,7 +170,8 @@ private let readRequestBody: nghttp2_data_source_read_callback = {
         let flags = unsafe flags
     else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
     return unsafe Borrowed<Attempt>(source).use { attempt in
-        // Given up: the reset is on its way, and the request's bytes are not this stream's any more.
+        // Given up: the reset is on its way, and the request's bytes are not this stream's any
+        // more.
         if attempt.state != .streaming { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
         return attempt.exchange.use { exchange in
             let available = exchange.request.body.count

@@ -3,8 +3,8 @@ internal import Rules
 /// Counts what a peer sends that costs it little and Weir much. Performs no I/O.
 ///
 /// One per session. Every method says which limit tripped, if any; the connection then ends with
-/// GOAWAY(ENHANCE_YOUR_CALM). Windows are fixed spans of 10 s, not sliding ones: a peer may spend two
-/// allowances around a boundary, which is what a limit's default allows for.
+/// GOAWAY(ENHANCE_YOUR_CALM). Windows are fixed spans of 10 s, not sliding ones: a peer may spend
+/// two allowances around a boundary, which is what a limit's default allows for.
 struct FrameBudget {
     /// What may be spent; a listener's and an upstream's limits have the same names here.
     struct Terms {

@@ -133,7 +133,8 @@ class HTTP2Session {
     }
 
     /// Reports DATA as received, in portions that matter: a slow stream must not stall the others,
-    /// so the connection's window is credited on receipt, the stream's when its bytes were passed on.
+    /// so the connection's window is credited on receipt, the stream's when its bytes were passed
+    /// on.
     @inline(always)
     final func dataReceived(_ byteCount: Int) {
         unreportedBytes &+= byteCount

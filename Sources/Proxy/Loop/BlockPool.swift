@@ -5,7 +5,8 @@ internal import Glibc
 /// Three kinds of block, told apart by a word before the block or by its address:
 /// - small, up to 2 KiB: size classes of 32 bytes, recycled through free lists;
 /// - pages: nghttp2's frame buffer (16,394 bytes, of which a quiet connection uses a few hundred)
-///   and its zeroed stream map, from a reserved range whose pages cost nothing until touched and are
+///   and its zeroed stream map, from a reserved range whose pages cost nothing until touched and
+/// are
 ///   given back to the kernel when freed: 12 kB less for each idle connection;
 /// - large: straight from malloc.
 @safe

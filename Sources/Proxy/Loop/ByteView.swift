@@ -1,7 +1,7 @@
 /// Bytes in an arena, or of a constant, that outlive whoever looks at them through this.
 ///
-/// A header field's name or value is one of these: a copy is two words and counts nothing. Never kept
-/// longer than the exchange or attempt whose arena it points into.
+/// A header field's name or value is one of these: a copy is two words and counts nothing. Never
+/// kept longer than the exchange or attempt whose arena it points into.
 @safe
 struct ByteView: BitwiseCopyable {
     private let start: UnsafePointer<UInt8>?

@@ -2,10 +2,11 @@
 /// cancelling cost the same however many there are.
 ///
 ///     level 0: 64 slots of 1 ms      level 2: 64 of 4.1 s
-///     level 1: 64 slots of 64 ms     level 3: 64 of 4.4 min; later deadlines wait there and go round
+///     level 1: 64 slots of 64 ms     level 3: 64 of 4.4 min; later deadlines wait there and go
+/// round
 ///
-/// A slot of a higher level is spread over the lower ones when its time begins. A timer fires at the
-/// first tick not before its deadline, never early.
+/// A slot of a higher level is spread over the lower ones when its time begins. A timer fires at
+/// the first tick not before its deadline, never early.
 struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
     /// Names a timer; stays valid until it fired or was cancelled.
     struct Timer: BitwiseCopyable {
@@ -60,8 +61,8 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
         timer = .none
     }
 
-    /// The next due timer's target, or nil when none is left that is due by `now`. The timer is gone:
-    /// its owner must forget it before it schedules another.
+    /// The next due timer's target, or nil when none is left that is due by `now`. The timer is
+    /// gone: its owner must forget it before it schedules another.
     mutating func popExpired(now: Int64) -> Target? {
         let nowTick = now / Self.tickNanoseconds
         guard count > 0 else {

@@ -20,7 +20,8 @@ enum SessionEvent {
     case responseNotSent(Borrowed<Exchange>)
 }
 
-/// What a worker lends to its connections: pools, buffers, timers and the lists processed each turn.
+/// What a worker lends to its connections: pools, buffers, timers and the lists processed each
+/// turn.
 final class Workspace {
     /// As much as one write takes. A socket that is full leaves at most this much behind.
     static let outputBytes = 64 << 10

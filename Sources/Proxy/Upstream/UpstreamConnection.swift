@@ -232,9 +232,9 @@ final class UpstreamConnection: Connection {
 
 /// Streams that were cancelled and that the server may still count. Performs no I/O.
 ///
-/// A PING's ACK proves that the server has seen what was sent before it; one is outstanding at most,
-/// and none is sent before the server has spoken since the last: servers strike at PINGs that they
-/// sent nothing between (gRFC A8). Without an ACK they are forgotten after a second.
+/// A PING's ACK proves that the server has seen what was sent before it; one is outstanding at
+/// most, and none is sent before the server has spoken since the last: servers strike at PINGs
+/// that they sent nothing between (gRFC A8). Without an ACK they are forgotten after a second.
 struct CancelledStreams {
     static let forgetNanoseconds: Int64 = 1_000_000_000
     private var beforePing = 0

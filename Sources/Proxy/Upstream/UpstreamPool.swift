@@ -209,8 +209,8 @@ final class UpstreamPool {
     }
 }
 
-/// An upstream's counts for the whole process, shared by all workers: its limits are for the process.
-/// Survive reloads by the upstream's name.
+/// An upstream's counts for the whole process, shared by all workers: its limits are for the
+/// process. Survive reloads by the upstream's name.
 public final class UpstreamCounts: Sendable {
     let connections = Atomic<Int>(0)
     let requests = Atomic<Int>(0)
