@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -14,8 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* glibc declares accept4 under _GNU_SOURCE, which Swift's Glibc module does not set. */
+/* glibc declares these under _GNU_SOURCE. Swift's Glibc module does not set it, and a module that does
+   sees fd_set with other members, so that the two cannot be imported together. No module here sets
+   it. */
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
+extern int sched_getaffinity(pid_t, size_t, cpu_set_t *);
 static inline int weir_accept4(int fd, struct sockaddr *address, socklen_t *length) {
     return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
