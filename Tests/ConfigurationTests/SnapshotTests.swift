@@ -114,7 +114,7 @@ import Testing
     @Test("a variable's text is a scalar and nothing else")
     func variables() throws {
         let result = Text.load(
-            "listeners: [{name: \"${N}\", address: \"${A:-[::1]:80}\", limits: {pings: \"${P}\"}}]\n"
+            "listeners: [{name: \"${N}\", address: \"${A:-[::1]:8}\", limits: {pings: \"${P}\"}}]\n"
                 + "routes: [{name: r, respond: {status: 200, body: \"${B} $$ $x ${C:-}\"}}]\n"
                 + "access: {default: allow}\n",
             ["N": "edge", "P": "7", "B": "{a: b}"])
