@@ -139,6 +139,8 @@ def count_instructions(options, proxies, names):
 
 
 def ended(signal_number, _):
+    # `timeout` signals twice, and the second must not cut the cleaning up short.
+    signal.signal(signal_number, signal.SIG_IGN)
     raise SystemExit(128 + signal_number)
 
 

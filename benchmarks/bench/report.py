@@ -60,7 +60,8 @@ def noise(section):
     runs = [run for phase in ("full", "fixed") for each in figures[phase].values() for run in each]
     loud = sum(run["others_busy"] > 0.1 for run in runs)
     again = sum(run["attempts"] - 1 for run in runs)
-    return (f"Of {len(runs)} measurements {loud} had others on the machine using more than 0.1 "
+    warning = "**Provisional: the machine was not quiet, measure again.** " if loud else ""
+    return (f"{warning}Of {len(runs)} measurements {loud} had others on the machine using more than 0.1 "
             f"core (at most {max(run['others_busy'] for run in runs):.2f}); {again} were thrown "
             f"away for that and made again.\n")
 
@@ -83,9 +84,8 @@ def load_section(section):
                    "busy: proxy / backend / load / others", "Rss MB", "Pss MB"]
     delay_header = ["proxy", "p50 ratio", "p50 us", "p99 ratio", "p99 us", "CPU ratio", "CPU us",
                     "calls/s"]
-    return (f"At full speed:\n\n{table(cost_header, costs)}\n\n"
-            f"At {section['figures']['rate']:.0f} calls/s:\n\n{table(delay_header, delays)}\n\n"
-            f"{noise(section)}")
+    return (f"{noise(section)}\nAt full speed:\n\n{table(cost_header, costs)}\n\n"
+            f"At {section['figures']['rate']:.0f} calls/s:\n\n{table(delay_header, delays)}\n")
 
 
 def idle_section(section):
