@@ -320,7 +320,7 @@ def test_goaway_on_connect_is_never_seen_by_clients(start_weir, start_origin, di
 
 
 def test_an_origin_without_settings(start_weir, start_origin, dial):
-    origin = start_origin(silent, settings=None)
+    origin = start_origin(silent, settings=None, acknowledges=False)
     proxy = start_weir(origin.port, upstream={"timeouts": {"settings": "400ms"}})
     client = dial(proxy)
     stream = client.until_over(client.request(GRPC, bytes(5)))
@@ -385,14 +385,25 @@ def test_an_origin_that_allows_no_stream(start_weir, start_origin, dial):
 
 
 def test_requests_beyond_the_limit_of_an_upstream(start_weir, start_origin, dial):
-    proxy = start_weir(start_origin(silent).port, upstream={"limits": {"requests": 2}})
+    origin = start_origin(silent)
+    proxy = start_weir(origin.port, upstream={"limits": {"requests": 2}})
     client = dial(proxy)
     held = [client.request(GRPC, bytes(5), end=False) for _ in range(2)]
-    client.round_trip()
+    origin.wait_for_requests(2)
     stream = client.until_over(client.request(GRPC, bytes(5)))
     expect.trailers_only(UNAVAILABLE, RESOURCE_EXHAUSTED)(client, stream)
     trips(proxy, "upstream.requests")
     assert not any(s.is_over for s in held)
+
+
+def test_requests_that_wait_count_too(start_weir, start_origin, dial):
+    """All at once, before the first connection is there."""
+    origin = start_origin(silent)
+    client = dial(start_weir(origin.port, upstream={"limits": {"requests": 2}}))
+    streams = [client.request(GRPC, bytes(5), end=False) for _ in range(10)]
+    client.until(lambda: sum(s.is_over for s in streams) == 8)
+    client.round_trip()
+    assert len(origin.requests) <= 2
 
 
 def test_requests_beyond_the_pending_of_an_upstream(start_weir, start_origin, dial):
