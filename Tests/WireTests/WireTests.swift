@@ -20,7 +20,7 @@ import Testing
         "content-type is gRPC's only if the name ends there",
         arguments: [
             ("application/grpc", true), ("application/grpc+proto", true),
-            ("application/grpc;charset=utf-8", true), ("Application/GRPC", true),
+            ("application/grpc;charset=utf-8", true), ("Application/GRPC", false),
             ("application/grpc+", true), ("application/grpc-web", false),
             ("application/grpc-web+proto", false), ("application/grp", false), ("", false),
             ("application/json", false), (" application/grpc", false),

@@ -103,6 +103,10 @@ class Connection {
         worker.process()
         if state != .open { return true }
         noted(worker)
+        if let limit = session.notes.exceeded {
+            session.notes.exceeded = nil
+            tripped(limit, worker)
+        }
         if let limit = session.notes.tripped {
             tripped(limit, worker)
             session.terminate(code: limit == .settingsAck ? .settingsTimeout : .enhanceYourCalm)
@@ -124,7 +128,8 @@ class Connection {
         worker.workspace.counters.add(limit)
         if isTripLogged { return }
         isTripLogged = true
-        worker.workspace.log.write(.warning, "limit=\(limit.name) \(describe())")
+        let level: EventLog.Level = limit.isRoutine ? .notice : .warning
+        worker.workspace.log.write(level, "limit=\(limit.name) \(describe())")
     }
 
     /// Who this is, for the log.
@@ -142,6 +147,11 @@ class Connection {
             if output.count > 0 {
                 guard send(output, workspace) else { return .ended }
                 if unsent != nil { return .open }
+            }
+            if let limit = session.notes.tripped, !session.isTerminated {
+                tripped(limit, worker)
+                session.terminate(code: .enhanceYourCalm)
+                continue
             }
             switch encoded {
             case .failed: return .ended

@@ -34,6 +34,12 @@ struct ConnectionDrain {
         limitAt = cutAt
     }
 
+    /// For connections without streams: the second GOAWAY alone.
+    mutating func beginWithoutNotice() {
+        state = .announced
+        nextAt = .max
+    }
+
     mutating func pingAcked() -> Action {
         guard state == .noticed else { return .none }
         state = .announced

@@ -52,7 +52,7 @@ final class DownstreamConnection: Connection {
     }
 
     /// Takes an exchange off the list; the last one moves to its place.
-    func detach(_ exchange: Exchange, now: Int64) {
+    func detach(_ exchange: Exchange, _ workspace: Workspace) {
         let place = exchange.downstream.place
         guard let last = exchanges.popLast() else { return }
         if place < exchanges.count {
@@ -60,7 +60,9 @@ final class DownstreamConnection: Connection {
             last.use { $0.downstream.place = place }
         }
         exchange.downstream.detach()
-        if exchanges.isEmpty { idleSince = now }
+        guard exchanges.isEmpty else { return }
+        idleSince = workspace.now
+        if !isDoomed, !isLingering { schedule(idleDeadline, workspace) }
     }
 
     // MARK: What was noted
@@ -113,15 +115,18 @@ final class DownstreamConnection: Connection {
         if isDoomed { return }
         if now >= ageAt {
             ageAt = .max
-            worker.workspace.counters.add(.connectionAge)
+            tripped(.connectionAge, worker)
             drain.begin(at: now, limit: timeouts.connectionAgeGrace)
             perform(drain.expired(now: now), worker)
         }
         if let (limit, code) = brokenPromise(now) { return end(limit, code, worker) }
         if now >= idleDeadline, !drain.isDraining {
-            worker.workspace.counters.add(.idle)
-            drain.begin(at: now, limit: timeouts.drain)
-            perform(drain.expired(now: now), worker)
+            // Without a stream there is nothing that a first GOAWAY would save; a request that
+            // crosses the second is above its last ID, so that the client knows it was not seen.
+            tripped(.idle, worker)
+            drain.beginWithoutNotice()
+            perform(.announce, worker)
+            return
         }
         schedule(nextDeadline, worker.workspace)
     }

@@ -31,7 +31,10 @@ public final class Worker {
     private(set) var connectionCount = 0
     let requestsPerTurn = 32
 
+    private var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
+
     private static let acceptsPerTurn = 64
+    private static let quietNanoseconds: Int64 = 1_000_000_000
     /// How long accepting rests when the process is out of descriptors.
     private static let acceptRestNanoseconds: Int64 = 100_000_000
 
@@ -204,7 +207,7 @@ public final class Worker {
         guard
             listener.socket.connections.load(ordering: .relaxed) < listener.terms.limits.connections
         else {
-            workspace.counters.add(.connections)
+            exceeded(.connections, "listener=\(listener.terms.name)")
             workspace.system.close(descriptor)
             return loads.ended(index)
         }
@@ -240,6 +243,14 @@ public final class Worker {
             workspace.system.watch(tag)
             return connection
         }
+    }
+
+    /// Counts a limit that no single connection is to blame for; logged at most once a second.
+    func exceeded(_ limit: Limit, _ words: @autoclosure () -> String) {
+        workspace.counters.add(limit)
+        guard workspace.now >= quietUntil[limit.rawValue] else { return }
+        quietUntil[limit.rawValue] = workspace.now + Self.quietNanoseconds
+        workspace.log.write(.warning, "limit=\(limit.name) \(words())")
     }
 
     private func newTag(_ descriptor: Int32) -> PollTag {

@@ -15,8 +15,8 @@ internal import Wire
 /// - over: the client's stream is closed; the exchange stays until its attempt's stream is, too.
 final class Exchange {
     enum Phase { case receiving, deciding, waiting, forwarding, answering, over }
-    /// `refused` ends the stream, `abusive` the connection.
-    enum FieldVerdict { case taken, refused, abusive }
+    /// `malformed` and `refused` end the stream, `abusive` the connection.
+    enum FieldVerdict { case taken, malformed, refused, abusive }
 
     /// A block this many times over its limit ends the connection: nghttp2 decodes all of it.
     private static let abuseFactor = 4
@@ -113,6 +113,8 @@ final class Exchange {
             return isAbuse ? .abusive : .refused
         }
         let token = name.use(HeaderToken.of)
+        // RFC 9110, 6.5.1: what frames a message has no place behind it.
+        if token == .contentLength || token == .host { return .malformed }
         if token.isStrippedFromClients || token.isHopByHop { return .taken }
         let isStored = request.trailers.append(
             copying: name, value, flags: flags, in: &arena, from: pool)

@@ -213,13 +213,20 @@ extension Worker {
         }
         let timeouts = exchange.downstream.connection?.use { $0.listener.terms.timeouts }
         guard let timeouts else { return next }
-        if timeouts.stalledWriter > 0 {
-            next = min(next, stalledSince(exchange) &+ timeouts.stalledWriter)
-        }
+        let stalled = stalledTimeout(exchange, timeouts)
+        if stalled > 0 { next = min(next, stalledSince(exchange) &+ stalled) }
         if timeouts.bodyIdle > 0, !exchange.isGRPC, !exchange.request.flow.isEnded {
             next = min(next, bodyIdleSince(exchange) &+ timeouts.bodyIdle)
         }
         return next
+    }
+
+    /// The client's time to take bytes, or the server's where that is shorter; 0 is for ever.
+    private func stalledTimeout(_ exchange: Exchange, _ timeouts: DownstreamTimeouts) -> Int64 {
+        let pool = exchange.attempt.use { $0.pool }
+        let upstream = pool?.use { $0.terms.timeouts.stalledWriter } ?? 0
+        if upstream == 0 || exchange.request.body.count == 0 { return timeouts.stalledWriter }
+        return timeouts.stalledWriter == 0 ? upstream : min(upstream, timeouts.stalledWriter)
     }
 
     /// Since when bytes wait that nobody takes; now where none wait.
@@ -263,7 +270,8 @@ extension Worker {
         }
         let timeouts = exchange.downstream.connection?.use { $0.listener.terms.timeouts }
         guard let timeouts else { return nil }
-        if timeouts.stalledWriter > 0, now >= stalledSince(exchange) &+ timeouts.stalledWriter {
+        let stalled = stalledTimeout(exchange, timeouts)
+        if stalled > 0, now >= stalledSince(exchange) &+ stalled {
             let words = "bytes waited too long for their receiver"
             return (.stalledWriter, ProxyError(.stalled, .weir, words))
         }

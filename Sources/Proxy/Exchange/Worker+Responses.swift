@@ -99,7 +99,7 @@ extension Worker {
         let wasAbandoned = attempt.state == .abandoned
         attempt.state = .closed
         connection.use {
-            $0.detach(attempt, now: workspace.now)
+            $0.detach(attempt, workspace)
             $0.endIfUnused(self)
         }
         attempt.pool?.use { pool in
@@ -142,7 +142,7 @@ extension Worker {
     func downstreamClosed(_ exchange: Exchange, _ code: UInt32) {
         guard let connection = exchange.downstream.connection else { return }
         if code != HTTP2Code.noError.rawValue { workspace.counters.add(.clientResets) }
-        connection.use { $0.detach(exchange, now: workspace.now) }
+        connection.use { $0.detach(exchange, workspace) }
         exchange.phase = .over
         workspace.timers.cancel(&exchange.timer)
         if let generation = exchange.generation {
@@ -172,7 +172,10 @@ extension Worker {
         if isFinished || exchange.phase == .answering { return }
         exchange.phase = .answering
         exchange.request.discard(returning: workspace.segments)
-        guard exchange.isGRPC else { return resetDownstream(exchange, error.resetCode) }
+        // A caller that takes no bytes would not see trailers before them either.
+        guard exchange.isGRPC, error.kind != .stalled else {
+            return resetDownstream(exchange, error.resetCode)
+        }
         endWithTrailers(exchange, error)
     }
 

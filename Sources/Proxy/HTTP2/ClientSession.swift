@@ -83,7 +83,8 @@ final class ClientSession: HTTP2Session {
             guard let attempt = attempt(of: header.stream_id) else { return }
             note(attempt) { $0.responseBlockReceived(isEnd: isEnd) }
         case NGHTTP2_DATA.rawValue:
-            trip(budget.dataReceived(isEmpty: header.length == 0 && !isEnd))
+            let padding = unsafe frame.data.padlen
+            trip(budget.dataReceived(isEmpty: header.length <= padding && !isEnd))
             guard isEnd, let attempt = attempt(of: header.stream_id) else { return }
             note(attempt) { $0.response.flow.endReceived() }
         case NGHTTP2_SETTINGS.rawValue:

@@ -24,6 +24,8 @@ class HTTP2Session {
         var streamsBegan = 0
         var goAway: GoAway?
         var tripped: Limit?
+        /// A limit that ended a stream only.
+        var exceeded: Limit?
     }
 
     struct GoAway {

@@ -106,8 +106,21 @@ final class ServerSession: HTTP2Session {
                     : exchange.requestTrailerReceived(name, value, flags, pool)
             }
         }
-        if verdict == .abusive { trip(.headerList) }
-        return verdict == .taken
+        switch verdict {
+        case .taken: return true
+        case .malformed:
+            reset(unsafe frame.hd.stream_id, code: .protocolError)
+            current.use { exchange in
+                segments.use { exchange.request.discard(returning: $0) }
+            }
+            return true
+        case .refused:
+            notes.exceeded = isRequest ? .headerList : .trailers
+            return false
+        case .abusive:
+            trip(isRequest ? .headerList : .trailers)
+            return false
+        }
     }
 
     fileprivate func frameReceived(_ frame: nghttp2_frame) {
@@ -126,7 +139,8 @@ final class ServerSession: HTTP2Session {
                 }
             }
         case NGHTTP2_DATA.rawValue:
-            trip(budget.dataReceived(isEmpty: header.length == 0 && !isEnd))
+            let padding = unsafe frame.data.padlen
+            trip(budget.dataReceived(isEmpty: header.length <= padding && !isEnd))
             guard isEnd, let exchange = exchange(of: header.stream_id) else { return }
             note(exchange) { $0.endReceived() }
         case NGHTTP2_SETTINGS.rawValue:
@@ -191,6 +205,12 @@ final class ServerSession: HTTP2Session {
                 streamReset(header.stream_id)
             }
             return
+        }
+        if header.type == UInt8(NGHTTP2_GOAWAY.rawValue), !isTerminated,
+            unsafe frame.goaway.error_code == HTTP2Code.internalError.rawValue
+        {
+            // nghttp2's own bucket of resets has overflown (CVE-2023-44487).
+            trip(.resets)
         }
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         guard isEnd, header.type <= UInt8(NGHTTP2_HEADERS.rawValue) else { return }

@@ -16,6 +16,18 @@ final class SessionCallbacks {
         // What Weir sends beyond is a response that no peer would take: answered as 502.
         unsafe nghttp2_option_set_max_send_header_block_length(options, 128 << 10)
         unsafe nghttp2_session_callbacks_new(&callbacks)
+        countUnknownFrames()
+    }
+
+    /// nghttp2 drops frames of unknown types without a word. Declared as extensions, and refused one
+    /// by one, they are told of when they begin.
+    private func countUnknownFrames() {
+        for type in UInt8(0x0a)...UInt8.max {
+            unsafe nghttp2_option_set_user_recv_extension_type(options, type)
+        }
+        unsafe nghttp2_session_callbacks_set_unpack_extension_callback(callbacks) { _, _, _, _ in
+            NGHTTP2_ERR_CANCEL.rawValue
+        }
     }
 
     deinit {

@@ -110,7 +110,7 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
     }
 
     private static func tick(of deadline: Int64) -> Int64 {
-        (max(deadline, 0) &+ (tickNanoseconds - 1)) / tickNanoseconds
+        (min(max(deadline, 0), .max - tickNanoseconds) + (tickNanoseconds - 1)) / tickNanoseconds
     }
 
     /// Goes to the next tick at which anything can be due, at most to `limit`.

@@ -11,6 +11,9 @@ public enum Limit: Int, CaseIterable, Sendable {
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
     case upstreamInterimResponses, upstreamIdle
 
+    /// True where nobody did anything wrong.
+    var isRoutine: Bool { self == .idle || self == .connectionAge || self == .upstreamIdle }
+
     public var name: String {
         switch self {
         case .connections: "connections"

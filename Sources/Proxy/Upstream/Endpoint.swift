@@ -32,6 +32,12 @@ final class Endpoint {
         return count
     }
 
+    /// True where another connection may help: none is on its way, and none that is ready is unused,
+    /// which only a server that allows no streams at all leaves without room.
+    var needsConnection: Bool {
+        !connections.contains { $0.isAwaited || $0.isReadyAndUnused }
+    }
+
     func add(_ connection: UpstreamConnection) { connections.append(connection) }
     func remove(_ connection: UpstreamConnection) { connections.removeAll { $0 === connection } }
 

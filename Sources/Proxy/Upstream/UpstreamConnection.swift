@@ -54,6 +54,8 @@ final class UpstreamConnection: Connection {
             && session.allowsRequests && !isDoomed && !isLingering
     }
 
+    var isReadyAndUnused: Bool { readiness == .ready && attempts.isEmpty && !isDoomed }
+
     var isAwaited: Bool {
         (readiness == .connecting || readiness == .greeting) && !isDoomed && !isLingering
     }
@@ -66,7 +68,7 @@ final class UpstreamConnection: Connection {
     }
 
     /// Takes an attempt off the list; the last one moves to its place.
-    func detach(_ attempt: Attempt, now: Int64) {
+    func detach(_ attempt: Attempt, _ workspace: Workspace) {
         let place = attempt.upstream.place
         guard let last = attempts.popLast() else { return }
         if place < attempts.count {
@@ -74,7 +76,11 @@ final class UpstreamConnection: Connection {
             last.use { $0.upstream.place = place }
         }
         attempt.upstream.detach()
-        if attempts.isEmpty { idleSince = now }
+        guard attempts.isEmpty else { return }
+        idleSince = workspace.now
+        if !isDoomed, !isLingering {
+            schedule(Self.after(idleSince, timeouts.idle), workspace)
+        }
     }
 
     /// Resets an attempt's stream. Until the server is known to have seen that, it counts against

@@ -44,7 +44,7 @@ final class UpstreamPool {
 
     func place(_ attempt: Attempt, _ worker: Worker) -> Placement {
         guard counts.requests.load(ordering: .relaxed) < terms.limits.requests else {
-            worker.workspace.counters.add(.upstreamRequests)
+            worker.exceeded(.upstreamRequests, "upstream=\(name)")
             return .refused(.overLimit(.upstreamRequests))
         }
         if firstWaiting == nil, let connection = connectionWithRoom(worker) {
@@ -52,7 +52,7 @@ final class UpstreamPool {
         }
         guard isAnyAwaitedOrFull(worker) else { return .refused(unreachable(attempt)) }
         guard counts.pending.load(ordering: .relaxed) < terms.limits.pending else {
-            worker.workspace.counters.add(.upstreamPending)
+            worker.exceeded(.upstreamPending, "upstream=\(name)")
             return .refused(.overLimit(.upstreamPending))
         }
         return .wait
@@ -69,7 +69,7 @@ final class UpstreamPool {
                 next = index &+ 1 == count ? 0 : index &+ 1
                 return connection
             }
-            if endpoint.awaited == 0 { connect(to: endpoint, worker) }
+            if endpoint.needsConnection { connect(to: endpoint, worker) }
         }
         return nil
     }
@@ -85,7 +85,9 @@ final class UpstreamPool {
         }
         // A server that has not said how many streams it takes is taken to take 100.
         if waitingCount >= awaited * 100 {
-            for endpoint in endpoints where endpoint.awaited == 0 { connect(to: endpoint, worker) }
+            for endpoint in endpoints where endpoint.needsConnection {
+                connect(to: endpoint, worker)
+            }
         }
         if awaited > 0 || established > 0 { return true }
         return endpoints.contains { $0.awaited > 0 }
@@ -94,7 +96,7 @@ final class UpstreamPool {
     private func connect(to endpoint: Endpoint, _ worker: Worker) {
         guard endpoint.mayConnect(now: worker.workspace.now) else { return }
         guard counts.connections.load(ordering: .relaxed) < terms.limits.connections else {
-            worker.workspace.counters.add(.upstreamConnections)
+            worker.exceeded(.upstreamConnections, "upstream=\(name)")
             return
         }
         guard let connection = worker.connect(to: endpoint, of: self) else { return }
