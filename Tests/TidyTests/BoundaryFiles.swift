@@ -17,8 +17,8 @@ enum BoundaryFiles {
 
     /// How often each file turns one of the compiler's checks off. A number may only fall.
     ///
-    /// `@exclusivity(unchecked)`: fields of objects that one worker's thread alone touches, read for
-    /// every frame. `nonisolated(unsafe)`: compiled patterns, which PCRE2 never writes.
+    /// `@exclusivity(unchecked)`: fields of objects that one worker's thread alone touches, read
+    /// for every frame. `nonisolated(unsafe)`: compiled patterns, which PCRE2 never writes.
     static let uncheckedCounts: [String: [Unchecked: Int]] = [
         "Sources/Proxy/Connection/Connection.swift": [.exclusivity: 2],
         "Sources/Proxy/Connection/DownstreamConnection.swift": [.exclusivity: 1],
