@@ -21,7 +21,7 @@ enum ImportRules {
         "Configuration": ["Synchronization"],
         "Proxy": ["Synchronization"],
         "Control": ["Synchronization", "Logging", "FoundationEssentials"],
-        "Peers": [],
+        "Peers": ["Synchronization"],
         "weir": ["Synchronization", "ArgumentParser", "Logging"],
     ]
 

@@ -24,7 +24,7 @@ enum WordRules {
             for word in unfinished where words.contains(Substring(word)) {
                 messages.append("\(word) is banned, use an issue")
             }
-            if file.path.hasSuffix(".py"), line.contains("time" + ".sleep(") {
+            if file.isTest, file.path.hasSuffix(".py"), line.contains("time" + ".sleep(") {
                 messages.append("sleep( is banned, use an event that the test waits for")
             }
             return messages.map { Finding(path: file.path, line: index + 1, message: $0) }
