@@ -189,7 +189,20 @@ extension Worker {
             attempt.pool?.use { $0.requestBegan() }
             connection.attach(attempt, streamID)
             connection.markDirty(workspace)
+            hurryTimer(exchange, connection.stalledWriter)
         }
+    }
+
+    /// The timer was set before the upstream was known, which may have less patience.
+    private func hurryTimer(_ exchange: Exchange, _ stalledWriter: Int64) {
+        let patience = exchange.downstream.connection?.use {
+            $0.listener.terms.timeouts.stalledWriter
+        }
+        guard stalledWriter > 0, let patience, patience == 0 || stalledWriter < patience,
+            exchange.timer.isScheduled
+        else { return }
+        let next = min(nextDeadline(exchange), workspace.now + stalledWriter)
+        workspace.timers.move(exchange.timer, to: next)
     }
 
     /// Gives up an attempt: takes it out of the queue, or resets its stream.
@@ -252,13 +265,17 @@ extension Worker {
     func exchangeTimerFired(_ exchange: Exchange) {
         exchange.timer = .none
         let now = workspace.now
-        if exchange.phase == .over { return }
+        if exchange.phase == .over { return exchange.attempt.use { abandon($0) } }
         if exchange.deadline > 0, now >= exchange.deadline { return deadlinePassed(exchange) }
         if let (limit, error) = lateness(exchange, now) {
             exchange.downstream.connection?.use { $0.tripped(limit, self) }
             return fail(exchange, error)
         }
-        let next = max(nextDeadline(exchange), now + 1_000_000)
+        var next = max(nextDeadline(exchange), now + 1_000_000)
+        if let pool = exchange.attempt.use({ $0.pool }) {
+            let stalledWriter = pool.use { $0.terms.timeouts.stalledWriter }
+            if stalledWriter > 0 { next = min(next, now + stalledWriter) }
+        }
         exchange.timer = workspace.timers.schedule(.exchange(Borrowed(exchange)), at: next)
     }
 

@@ -144,16 +144,29 @@ extension Worker {
         if code != HTTP2Code.noError.rawValue { workspace.counters.add(.clientResets) }
         connection.use { $0.detach(exchange, workspace) }
         exchange.phase = .over
-        workspace.timers.cancel(&exchange.timer)
         if let generation = exchange.generation {
             generation.use { $0.users -= 1 }
             exchange.generation = nil
         }
         exchange.attempt.use { attempt in
+            let isComplete = exchange.request.flow.isEnded && attempt.response.flow.isEnded
+            if isComplete, code == HTTP2Code.noError.rawValue, attempt.state == .streaming {
+                return finishRequest(exchange)
+            }
             abandon(attempt)
+            workspace.timers.cancel(&exchange.timer)
             if !attempt.upstream.isOpen { workspace.give(exchange) }
         }
     }
+
+    /// Both sides of the client's stream have ended, the response first: a server that answers before
+    /// it has read everything may still want the rest. For as long as it keeps taking it, or a while.
+    private func finishRequest(_ exchange: Exchange) {
+        guard exchange.timer.isScheduled else { return }
+        workspace.timers.move(exchange.timer, to: workspace.now + Self.restNanoseconds)
+    }
+
+    private static var restNanoseconds: Int64 { 30_000_000_000 }
 
     // MARK: Ends that are not the server's
 

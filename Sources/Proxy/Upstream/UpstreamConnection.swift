@@ -60,6 +60,9 @@ final class UpstreamConnection: Connection {
         (readiness == .connecting || readiness == .greeting) && !isDoomed && !isLingering
     }
 
+    /// How long its server may leave bytes untaken; 0 is for ever.
+    var stalledWriter: Int64 { timeouts.stalledWriter }
+
     // MARK: Attempts
 
     func attach(_ attempt: Attempt, _ streamID: Int32) {

@@ -43,7 +43,9 @@ final class UpstreamPool {
     // MARK: Placing attempts
 
     func place(_ attempt: Attempt, _ worker: Worker) -> Placement {
-        guard counts.requests.load(ordering: .relaxed) < terms.limits.requests else {
+        let requests =
+            counts.requests.load(ordering: .relaxed) &+ counts.pending.load(ordering: .relaxed)
+        guard requests < terms.limits.requests else {
             worker.exceeded(.upstreamRequests, "upstream=\(name)")
             return .refused(.overLimit(.upstreamRequests))
         }
