@@ -46,7 +46,8 @@ struct ProxyError {
         case .denied: .permissionDenied
         case .wrongContentType: .internalError
         case .deadlineExceeded, .routeIdle: .deadlineExceeded
-        case .bodyIdle, .stalled: .cancelled
+        case .stalled: fault == .upstream ? .unavailable : .cancelled
+        case .bodyIdle: .cancelled
         case .unreachable, .overLimit, .refused, .upstreamLost: .unavailable
         case .upstreamReset: GRPCStatus(http2ErrorCode: (code ?? .internalError).rawValue)
         }

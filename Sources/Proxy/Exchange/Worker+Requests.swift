@@ -289,8 +289,10 @@ extension Worker {
         guard let timeouts else { return nil }
         let stalled = stalledTimeout(exchange, timeouts)
         if stalled > 0, now >= stalledSince(exchange) &+ stalled {
-            let words = "bytes waited too long for their receiver"
-            return (.stalledWriter, ProxyError(.stalled, .weir, words))
+            let isServers = exchange.request.body.count > 0
+            let words = "bytes waited too long for the \(isServers ? "server" : "client")"
+            let side: ProxyError.Side = isServers ? .upstream : .downstream
+            return (.stalledWriter, ProxyError(.stalled, side, words))
         }
         if timeouts.bodyIdle > 0, !exchange.isGRPC, !exchange.request.flow.isEnded,
             now >= bodyIdleSince(exchange) &+ timeouts.bodyIdle

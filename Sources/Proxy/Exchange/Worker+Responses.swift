@@ -186,7 +186,8 @@ extension Worker {
         exchange.phase = .answering
         exchange.request.discard(returning: workspace.segments)
         // A caller that takes no bytes would not see trailers before them either.
-        guard exchange.isGRPC, error.kind != .stalled else {
+        let isUnread = error.kind == .stalled && error.fault == .downstream
+        guard exchange.isGRPC, !isUnread else {
             return resetDownstream(exchange, error.resetCode)
         }
         endWithTrailers(exchange, error)
