@@ -40,10 +40,14 @@ struct Oracle {
             faults.append("attempt \(attempt.index) got a truncated request that looks complete")
         }
         if attempt.requestEnded, !isSame(plan.trailers, attempt.requestTrailers) {
-            faults.append("attempt \(attempt.index) got other trailers")
+            let got = describe(attempt.requestTrailers)
+            faults.append(
+                "attempt \(attempt.index) got other trailers: \(describe(plan.trailers)) as \(got)")
         }
         if !isSame(plan.fields, attempt.requestFields) {
-            faults.append("attempt \(attempt.index) got other fields")
+            let got = describe(attempt.requestFields)
+            faults.append(
+                "attempt \(attempt.index) got other fields: \(describe(plan.fields)) as \(got)")
         }
         let fields = attempt.requestFields
         if fields.first(":path") != plan.path || fields.first(":method") != plan.method {
@@ -74,7 +78,7 @@ struct Oracle {
             let isFair = call.wasCut || lossIsFair || (isDirect && unavailableIsFair)
             return (isFair ? [] : ["its connection was lost"]) + prefixFault(call)
         case .unprocessed:
-            return lossIsFair || (isDirect && unavailableIsFair)
+            return lossIsFair || call.wasCut || (isDirect && unavailableIsFair)
                 ? [] : ["GOAWAY left it unprocessed"]
         case .reset(let code): return judgeReset(call, code) + prefixFault(call)
         case .complete: return judgeComplete(call)
@@ -115,10 +119,10 @@ struct Oracle {
             return isOrigins || code == ErrorCode.refusedStream ? [] : ["reset with \(code)"]
         }
         if code == ErrorCode.refusedStream {
-            return lossIsFair ? [] : ["REFUSED_STREAM was passed on"]
+            return lossIsFair || call.wasCut ? [] : ["REFUSED_STREAM was passed on"]
         }
-        guard call.responseFields != nil else { return ["reset with \(code) and no response"] }
         if call.plan.isGRPC { return ["reset with \(code) where trailers were due"] }
+        // Headers that were submitted and not sent yet give way to the reset.
         return isCausedByOrigin(call) ? [] : ["reset with \(code) for no reason"]
     }
 
@@ -138,7 +142,9 @@ struct Oracle {
             }
         } else if !call.plan.isGRPC {
             let answer = call.responseFields?.first(":status") ?? ""
-            let isFair = ["502", "503", "504"].contains(answer) && isCausedByOrigin(call)
+            let isLate = answer == "408" && call.wasCut
+            let isFair =
+                ["502", "503", "504"].contains(answer) && isCausedByOrigin(call) || isLate
             return isFair ? faults : faults + ["answered \(answer) for no reason"]
         }
         guard let status, status != 0 else { return faults + ["ended without a status"] }
@@ -186,23 +192,30 @@ struct Oracle {
 
     private func judgeTime(_ call: Call) -> [String] {
         guard !isDirect, let timeout = call.plan.timeout, !call.isSlow, !call.wasCut,
-            call.outcome != .notStarted, let link = call.client?.socket.link, !link.splitsFinely,
-            link.stall == nil
+            call.outcome != .notStarted, let link = call.client?.socket.link, link.stall == nil
         else { return [] }
         let overrun = call.endedAt - call.sentAt - timeout.nanoseconds
-        let fair = Self.lateness + 10 * link.delay.upperBound
+        // On a narrow link the request itself may be long under way.
+        let isNarrow = link.splitsFinely || link.capacity < 65_536 || link.pieceMax < 16_384
+        let fair = isNarrow ? 10_000_000_000 : Self.lateness + 20 * link.delay.upperBound
         return overrun > fair ? ["its deadline was overrun by \(overrun / 1_000) us"] : []
+    }
+
+    private func describe(_ fields: [HeaderField]) -> String {
+        fields.map { "\($0.name)=\($0.value.prefix(8))(\($0.value.utf8.count))" }
+            .joined(separator: ", ")
     }
 
     private func describe(_ call: Call) -> String {
         let plan = call.plan
         var text = "\(plan.isGRPC ? "gRPC" : plan.method) \(plan.request.count) bytes"
+        text += " (\(call.givenBytes) given, \(call.unsentBytes) unsent)"
         text += ", cancel \(plan.cancel), sent \(call.sentAt / 1000)us"
         text += ", ended \(call.endedAt / 1000)us \(call.outcome.map { "\($0)" } ?? "never")"
         text += ", timeout \(plan.timeout?.text ?? "none"), conn \(call.client?.socket.connection ?? 0)"
         text += " stream \(call.stream), \(call.responseBytes.count) bytes back"
-        text += ", fields \(call.responseFields?.map { "\($0.name)=\($0.value.prefix(20))" } ?? [])"
-        text += ", trailers \(call.responseTrailers.map { "\($0.name)=\($0.value.prefix(20))" })"
+        text += ", fields \(describe(call.responseFields ?? []))"
+        text += ", trailers \(describe(call.responseTrailers))"
         for attempt in call.attempts {
             text += "; attempt \(attempt.index) conn \(attempt.origin.socket.connection)"
             text += " stream \(attempt.stream) plan \(attempt.plan.end)"

@@ -102,7 +102,7 @@ class PeerEnd: SocketOwner {
         guard let delay = pace.consumesAfter else { return }
         world.after(world.chance.within(delay)) { [self] in
             guard !isOver else { return }
-            session.consume(stream, count)
+            session.consume(grantsByHand ? 0 : stream, count)
             if grantsByHand { session.grantWindow(stream, Int32(clamping: count)) }
             wakeSoon()
         }

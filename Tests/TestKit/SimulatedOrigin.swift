@@ -112,7 +112,8 @@ final class OriginConnection: PeerEnd {
             attempts.removeValue(forKey: stream)?.isClosed = true
             calls[stream] = nil
         case .goAway(_, let code, let debug):
-            if code != ErrorCode.noError {
+            // A side that falls silent may be given up.
+            if code != ErrorCode.noError, socket.link.stall == nil {
                 let text = String(decoding: debug, as: UTF8.self)
                 world.fail("origin connection \(socket.connection): GOAWAY \(code) \(text)")
             }
