@@ -115,11 +115,18 @@ extension Scenario {
         return pace
     }
 
+    /// Small windows must grow again soon, and not by a frame for every few bytes.
+    private static func fit(_ pace: inout Pace, to terms: PeerSession.Terms) {
+        guard terms.streamWindowBytes < 16_384 else { return }
+        pace.consumesAfter = 0...200_000
+        pace.readMax = max(pace.readMax, 500)
+    }
+
     private static func client(_ chance: inout Chance, _ climate: Climate) -> ClientPlan {
         var plan = ClientPlan()
         plan.terms = terms(&chance)
         plan.pace = pace(&chance, climate)
-        if plan.terms.streamWindowBytes < 16_384 { plan.pace.consumesAfter = 0...200_000 }
+        fit(&plan.pace, to: plan.terms)
         plan.links = (0..<3).map { _ in link(&chance, climate) }
         let bodyMax = bodyMax(plan.terms, plan.pace, plan.links[0])
         plan.calls = (0..<chance.within(1...climate.callsMax)).map { _ in
@@ -143,7 +150,7 @@ extension Scenario {
         var plan = OriginConnectionPlan()
         plan.terms = terms(&chance)
         plan.pace = pace(&chance, climate)
-        if plan.terms.streamWindowBytes < 16_384 { plan.pace.consumesAfter = 0...200_000 }
+        fit(&plan.pace, to: plan.terms)
         plan.link = link(&chance, climate)
         if chance.hits(percent: 60) {
             plan.terms.concurrentStreams = UInt32(chance.pick([1, 2, 5, 100]))

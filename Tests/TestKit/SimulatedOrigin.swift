@@ -89,7 +89,8 @@ final class OriginConnection: PeerEnd {
 
     /// The world's end for what never ends by itself.
     func abandon() {
-        if !isOver { socket.cutConnection(byReset: true) }
+        // One that stalled for ever keeps even its end to itself.
+        if !isOver || socket.wasCut { socket.cutConnection(byReset: true) }
     }
 
     // MARK: What came
