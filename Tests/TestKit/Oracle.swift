@@ -6,8 +6,11 @@ struct Oracle {
     var isDirect = false
     /// Origins refused connections, or ended some, or disowned streams.
     var unavailableIsFair = false
-    /// The proxy was told to end every connection within a limit, and did so by force.
-    var lossIsFair = false
+    /// When the proxy was told to drain, if it was, and how long its connections may go on.
+    var drainedAt: Int64?
+    /// The proxy could not accept for a while.
+    var lackedDescriptors = false
+    static let drainLimit: Int64 = 30_000_000_000
 
     /// What is wrong, in words; empty where all is well.
     func judge(_ call: Call) -> [String] {
@@ -75,14 +78,21 @@ struct Oracle {
         case .cancelled: return prefixFault(call)
         case .notStarted: return []
         case .connectionLost:
-            let isFair = call.wasCut || lossIsFair || (isDirect && unavailableIsFair)
+            let isFair = call.wasCut || isOverdue(call) || (isDirect && unavailableIsFair)
             return (isFair ? [] : ["its connection was lost"]) + prefixFault(call)
         case .unprocessed:
-            return lossIsFair || call.wasCut || (isDirect && unavailableIsFair)
+            return drainedAt != nil || call.wasCut || (isDirect && unavailableIsFair)
                 ? [] : ["GOAWAY left it unprocessed"]
         case .reset(let code): return judgeReset(call, code) + prefixFault(call)
         case .complete: return judgeComplete(call)
         }
+    }
+
+    /// A drain's time was over when it ended.
+    private func isOverdue(_ call: Call) -> Bool {
+        guard let drainedAt else { return false }
+        // What waits to be accepted when the listener closes cannot be accepted without one.
+        return lackedDescriptors || call.endedAt >= drainedAt + Self.drainLimit
     }
 
     /// The attempt whose response the client sees, where it is an origin's.
@@ -119,7 +129,7 @@ struct Oracle {
             return isOrigins || code == ErrorCode.refusedStream ? [] : ["reset with \(code)"]
         }
         if code == ErrorCode.refusedStream {
-            return lossIsFair || call.wasCut ? [] : ["REFUSED_STREAM was passed on"]
+            return isOverdue(call) || call.wasCut ? [] : ["REFUSED_STREAM was passed on"]
         }
         if call.plan.isGRPC { return ["reset with \(code) where trailers were due"] }
         // Headers that were submitted and not sent yet give way to the reset.
@@ -131,7 +141,8 @@ struct Oracle {
         let own = call.responseTrailers.isEmpty ? call.responseFields ?? [] : call.responseTrailers
         let status = own.first("grpc-status").flatMap { Int($0) }
         if let source = source(of: call) {
-            let isWhole = source.responseEnded
+            let isWhole =
+                source.responseEnded
                 && source.bytesGiven.count == call.responseBytes.count
                 && isSame(source.plan.trailers, call.responseTrailers)
                 && source.plan.trailers.first("grpc-status")
@@ -191,7 +202,8 @@ struct Oracle {
     private func missedDeadline(_ call: Call) -> [String] { [] }
 
     private func judgeTime(_ call: Call) -> [String] {
-        guard !isDirect, let timeout = call.plan.timeout, !call.isSlow, !call.wasCut,
+        guard !isDirect, !lackedDescriptors, let timeout = call.plan.timeout, !call.isSlow,
+            !call.wasCut,
             call.outcome != .notStarted, let link = call.client?.socket.link, link.stall == nil
         else { return [] }
         let overrun = call.endedAt - call.sentAt - timeout.nanoseconds
@@ -212,7 +224,8 @@ struct Oracle {
         text += " (\(call.givenBytes) given, \(call.unsentBytes) unsent)"
         text += ", cancel \(plan.cancel), sent \(call.sentAt / 1000)us"
         text += ", ended \(call.endedAt / 1000)us \(call.outcome.map { "\($0)" } ?? "never")"
-        text += ", timeout \(plan.timeout?.text ?? "none"), conn \(call.client?.socket.connection ?? 0)"
+        text +=
+            ", timeout \(plan.timeout?.text ?? "none"), conn \(call.client?.socket.connection ?? 0)"
         text += " stream \(call.stream), \(call.responseBytes.count) bytes back"
         text += ", fields \(describe(call.responseFields ?? []))"
         text += ", trailers \(describe(call.responseTrailers))"

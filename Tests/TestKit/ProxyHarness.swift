@@ -57,8 +57,7 @@ final class ProxyHarness {
         isDraining = true
         world.trace.note(world.now, "drain")
         for seat in seats {
-            let limit: Int64 = 30_000_000_000
-            seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: limit))
+            seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: Oracle.drainLimit))
         }
         socket = nil
     }
@@ -86,7 +85,9 @@ final class ProxyHarness {
                 leaks.append("worker \(index) still has \(census.generations) generations")
             }
         }
-        if world.openStreams > 0, !isDraining { leaks.append("\(world.openStreams) descriptors are open") }
+        if world.openStreams > 0, !isDraining {
+            leaks.append("\(world.openStreams) descriptors are open")
+        }
         return leaks
     }
 

@@ -111,7 +111,9 @@ extension Scenario {
         var pace = Pace()
         if chance.hits(percent: 20) { pace.reaction = 0...2_000_000 }
         if chance.hits(percent: 20) { pace.readMax = chance.pick([16, 500, 5_000]) }
-        if chance.hits(percent: 30) { pace.consumesAfter = chance.pick([0...100_000, 0...5_000_000]) }
+        if chance.hits(percent: 30) {
+            pace.consumesAfter = chance.pick([0...100_000, 0...5_000_000])
+        }
         return pace
     }
 
@@ -137,10 +139,12 @@ extension Scenario {
 
     /// Histories stay short: whoever takes few bytes at a time gets few.
     private static func bodyMax(_ terms: PeerSession.Terms, _ pace: Pace, _ link: Link) -> Int {
-        let least = [
-            Int(terms.streamWindowBytes) * 200, terms.dataFrameBytesMax * 200, pace.readMax * 200,
-            link.pieceMax * 400,
-        ].min() ?? 0
+        let least =
+            [
+                Int(terms.streamWindowBytes) * 200, terms.dataFrameBytesMax * 200,
+                pace.readMax * 200,
+                link.pieceMax * 400,
+            ].min() ?? 0
         return max(4_000, min(300_000, least))
     }
 

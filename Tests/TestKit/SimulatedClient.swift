@@ -113,7 +113,9 @@ final class ClientConnection: PeerEnd {
         ]
         if plan.isGRPC {
             fields.append(HeaderField("te", "trailers"))
-            if let timeout = plan.timeout { fields.append(HeaderField("grpc-timeout", timeout.text)) }
+            if let timeout = plan.timeout {
+                fields.append(HeaderField("grpc-timeout", timeout.text))
+            }
             fields.append(HeaderField("content-type", "application/grpc"))
         }
         fields.append(HeaderField("x-call", String(call.id)))
@@ -201,9 +203,8 @@ final class ClientConnection: PeerEnd {
 
     private func streamClosed(_ stream: Int32, _ code: UInt32) {
         guard let call = calls.removeValue(forKey: stream) else { return }
-        // Closed without END_STREAM or RST_STREAM: GOAWAY said that it was not processed.
-        let isAbove = goAwayLast.map { stream > $0 } ?? false
-        end(call, isAbove ? .unprocessed : .reset(code))
+        // Closed without END_STREAM or RST_STREAM: above GOAWAY's last ID, or never sent after it.
+        end(call, goAwayLast == nil ? .reset(code) : .unprocessed)
     }
 
     override func connectionEnded(byFailure: Bool) {

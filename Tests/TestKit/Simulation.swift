@@ -70,9 +70,10 @@ public final class Simulation {
                 case .reload: harness.install()
                 case .drain:
                     harness.drain()
-                    oracle.lossIsFair = true
+                    oracle.drainedAt = oracle.drainedAt ?? world.now
                 case .lackOfDescriptors(let nanoseconds):
                     world.lacksDescriptors = true
+                    oracle.lackedDescriptors = true
                     oracle.unavailableIsFair = true
                     world.after(nanoseconds) { [unowned self] in world.lacksDescriptors = false }
                 }
@@ -132,9 +133,9 @@ public final class Simulation {
 
     private func judge() {
         guard world.violations.isEmpty else { return }
-        oracle.unavailableIsFair = oracle.unavailableIsFair
-            ||
-            origins.contains { origin in
+        oracle.unavailableIsFair =
+            oracle.unavailableIsFair
+            || origins.contains { origin in
                 origin.hasFailed || origin.connections.contains { $0.socket.wasCut }
             } && (scenario.hasConnectionFaults || isAnyoneSilent)
         for call in calls {
