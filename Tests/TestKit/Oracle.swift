@@ -147,7 +147,7 @@ struct Oracle {
                 && isSame(source.plan.trailers, call.responseTrailers)
                 && source.plan.trailers.first("grpc-status")
                     == call.responseTrailers.first("grpc-status")
-            if isWhole { return faults + missedDeadline(call) }
+            if isWhole { return faults }
             guard call.plan.isGRPC, !call.responseTrailers.isEmpty else {
                 return faults + ["a truncated response looks complete"]
             }
@@ -199,9 +199,20 @@ struct Oracle {
     /// How late news of a deadline may come, besides the way both ways.
     static let lateness: Int64 = 5_000_000
 
-    private func missedDeadline(_ call: Call) -> [String] { [] }
+    /// How long a call may wait for an attempt that no connection can be had for.
+    static let waitMax: Int64 = 20_000_000_000
 
     private func judgeTime(_ call: Call) -> [String] {
+        let waited = call.endedAt - call.sentAt
+        if call.attempts.isEmpty, waited > Self.waitMax, !call.wasCut, !isDirect,
+            call.outcome != .notStarted, call.outcome != .cancelled
+        {
+            return ["waited \(waited / 1_000_000) ms without an attempt"]
+        }
+        return judgeLateness(call)
+    }
+
+    private func judgeLateness(_ call: Call) -> [String] {
         guard !isDirect, !lackedDescriptors, let timeout = call.plan.timeout, !call.isSlow,
             !call.wasCut,
             call.outcome != .notStarted, let link = call.client?.socket.link, link.stall == nil
