@@ -115,12 +115,14 @@ func startThread(_ body: @escaping @Sendable () -> Void) {
     }
     var thread = pthread_t()
     let box = unsafe Unmanaged.passRetained(Box(body)).toOpaque()
-    let failure = unsafe pthread_create(&thread, nil, { argument in
-        if let argument = unsafe argument {
-            unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
-        }
-        return nil
-    }, box)
+    let failure = unsafe pthread_create(
+        &thread, nil,
+        { argument in
+            if let argument = unsafe argument {
+                unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
+            }
+            return nil
+        }, box)
     guard failure == 0 else { return unsafe Unmanaged<Box>.fromOpaque(box).release() }
     pthread_detach(thread)
 }

@@ -72,7 +72,7 @@ extension PeerSession {
             outgoing[stream]?.isDeferred = true
             return Int(NGHTTP2_ERR_DEFERRED.rawValue)
         }
-        body.bytes[body.start..<body.start + count].withUnsafeBytes {
+        unsafe body.bytes[body.start..<body.start + count].withUnsafeBytes {
             unsafe UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0)
         }
         outgoing[stream]?.advance(count)

@@ -213,9 +213,14 @@ public final class PeerSession {
         }
     }
 
-    /// Says that received bytes were dealt with, so that their windows may grow again.
+    /// Says that received bytes were dealt with, so that their windows may grow again: the stream's
+    /// and the connection's; for stream 0 the connection's alone.
     public func consume(_ stream: Int32, _ bytes: Int) {
-        unsafe nghttp2_session_consume(session, stream, bytes)
+        if stream == 0 {
+            unsafe nghttp2_session_consume_connection(session, bytes)
+        } else {
+            unsafe nghttp2_session_consume(session, stream, bytes)
+        }
     }
 
     /// WINDOW_UPDATE beyond what was received; stream 0 is the connection.

@@ -21,7 +21,9 @@ struct Simulate {
                 print(count == 1 ? report.text : "seed \(seed): \(report.violations[0])")
             }
         }
-        print("\(count) seeds, \(failures) failed, \(calls) calls, \(complete) complete, \(steps) steps")
+        print(
+            "\(count) seeds, \(failures) failed, \(calls) calls, \(complete) complete, \(steps) steps"
+        )
         if failures > 0 { exitWithFailure() }
     }
 }

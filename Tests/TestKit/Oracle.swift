@@ -6,8 +6,11 @@ struct Oracle {
     var isDirect = false
     /// Origins refused connections, or ended some, or disowned streams.
     var unavailableIsFair = false
-    /// The proxy was told to end every connection within a limit, and did so by force.
-    var lossIsFair = false
+    /// When the proxy was told to drain, if it was, and how long its connections may go on.
+    var drainedAt: Int64?
+    /// The proxy could not accept for a while.
+    var lackedDescriptors = false
+    static let drainLimit: Int64 = 30_000_000_000
 
     /// What is wrong, in words; empty where all is well.
     func judge(_ call: Call) -> [String] {
@@ -40,10 +43,14 @@ struct Oracle {
             faults.append("attempt \(attempt.index) got a truncated request that looks complete")
         }
         if attempt.requestEnded, !isSame(plan.trailers, attempt.requestTrailers) {
-            faults.append("attempt \(attempt.index) got other trailers")
+            let got = describe(attempt.requestTrailers)
+            faults.append(
+                "attempt \(attempt.index) got other trailers: \(describe(plan.trailers)) as \(got)")
         }
         if !isSame(plan.fields, attempt.requestFields) {
-            faults.append("attempt \(attempt.index) got other fields")
+            let got = describe(attempt.requestFields)
+            faults.append(
+                "attempt \(attempt.index) got other fields: \(describe(plan.fields)) as \(got)")
         }
         let fields = attempt.requestFields
         if fields.first(":path") != plan.path || fields.first(":method") != plan.method {
@@ -71,14 +78,21 @@ struct Oracle {
         case .cancelled: return prefixFault(call)
         case .notStarted: return []
         case .connectionLost:
-            let isFair = call.wasCut || lossIsFair || (isDirect && unavailableIsFair)
+            let isFair = call.wasCut || isOverdue(call) || (isDirect && unavailableIsFair)
             return (isFair ? [] : ["its connection was lost"]) + prefixFault(call)
         case .unprocessed:
-            return lossIsFair || (isDirect && unavailableIsFair)
+            return drainedAt != nil || call.wasCut || (isDirect && unavailableIsFair)
                 ? [] : ["GOAWAY left it unprocessed"]
         case .reset(let code): return judgeReset(call, code) + prefixFault(call)
         case .complete: return judgeComplete(call)
         }
+    }
+
+    /// A drain's time was over when it ended.
+    private func isOverdue(_ call: Call) -> Bool {
+        guard let drainedAt else { return false }
+        // What waits to be accepted when the listener closes cannot be accepted without one.
+        return lackedDescriptors || call.endedAt >= drainedAt + Self.drainLimit
     }
 
     /// The attempt whose response the client sees, where it is an origin's.
@@ -115,10 +129,10 @@ struct Oracle {
             return isOrigins || code == ErrorCode.refusedStream ? [] : ["reset with \(code)"]
         }
         if code == ErrorCode.refusedStream {
-            return lossIsFair ? [] : ["REFUSED_STREAM was passed on"]
+            return isOverdue(call) || call.wasCut ? [] : ["REFUSED_STREAM was passed on"]
         }
-        guard call.responseFields != nil else { return ["reset with \(code) and no response"] }
         if call.plan.isGRPC { return ["reset with \(code) where trailers were due"] }
+        // Headers that were submitted and not sent yet give way to the reset.
         return isCausedByOrigin(call) ? [] : ["reset with \(code) for no reason"]
     }
 
@@ -127,18 +141,21 @@ struct Oracle {
         let own = call.responseTrailers.isEmpty ? call.responseFields ?? [] : call.responseTrailers
         let status = own.first("grpc-status").flatMap { Int($0) }
         if let source = source(of: call) {
-            let isWhole = source.responseEnded
+            let isWhole =
+                source.responseEnded
                 && source.bytesGiven.count == call.responseBytes.count
                 && isSame(source.plan.trailers, call.responseTrailers)
                 && source.plan.trailers.first("grpc-status")
                     == call.responseTrailers.first("grpc-status")
-            if isWhole { return faults + missedDeadline(call) }
+            if isWhole { return faults }
             guard call.plan.isGRPC, !call.responseTrailers.isEmpty else {
                 return faults + ["a truncated response looks complete"]
             }
         } else if !call.plan.isGRPC {
             let answer = call.responseFields?.first(":status") ?? ""
-            let isFair = ["502", "503", "504"].contains(answer) && isCausedByOrigin(call)
+            let isLate = answer == "408" && call.wasCut
+            let isFair =
+                ["502", "503", "504"].contains(answer) && isCausedByOrigin(call) || isLate
             return isFair ? faults : faults + ["answered \(answer) for no reason"]
         }
         guard let status, status != 0 else { return faults + ["ended without a status"] }
@@ -182,27 +199,47 @@ struct Oracle {
     /// How late news of a deadline may come, besides the way both ways.
     static let lateness: Int64 = 5_000_000
 
-    private func missedDeadline(_ call: Call) -> [String] { [] }
+    /// How long a call may wait for an attempt that no connection can be had for.
+    static let waitMax: Int64 = 20_000_000_000
 
     private func judgeTime(_ call: Call) -> [String] {
-        guard !isDirect, let timeout = call.plan.timeout, !call.isSlow, !call.wasCut,
-            call.outcome != .notStarted, let link = call.client?.socket.link, !link.splitsFinely,
-            link.stall == nil
+        let waited = call.endedAt - call.sentAt
+        if call.attempts.isEmpty, waited > Self.waitMax, !call.wasCut, !isDirect,
+            call.outcome != .notStarted, call.outcome != .cancelled
+        {
+            return ["waited \(waited / 1_000_000) ms without an attempt"]
+        }
+        return judgeLateness(call)
+    }
+
+    private func judgeLateness(_ call: Call) -> [String] {
+        guard !isDirect, !lackedDescriptors, let timeout = call.plan.timeout, !call.isSlow,
+            !call.wasCut,
+            call.outcome != .notStarted, let link = call.client?.socket.link, link.stall == nil
         else { return [] }
         let overrun = call.endedAt - call.sentAt - timeout.nanoseconds
-        let fair = Self.lateness + 10 * link.delay.upperBound
+        // On a narrow link the request itself may be long under way.
+        let isNarrow = link.splitsFinely || link.capacity < 65_536 || link.pieceMax < 16_384
+        let fair = isNarrow ? 10_000_000_000 : Self.lateness + 20 * link.delay.upperBound
         return overrun > fair ? ["its deadline was overrun by \(overrun / 1_000) us"] : []
+    }
+
+    private func describe(_ fields: [HeaderField]) -> String {
+        fields.map { "\($0.name)=\($0.value.prefix(8))(\($0.value.utf8.count))" }
+            .joined(separator: ", ")
     }
 
     private func describe(_ call: Call) -> String {
         let plan = call.plan
         var text = "\(plan.isGRPC ? "gRPC" : plan.method) \(plan.request.count) bytes"
+        text += " (\(call.givenBytes) given, \(call.unsentBytes) unsent)"
         text += ", cancel \(plan.cancel), sent \(call.sentAt / 1000)us"
         text += ", ended \(call.endedAt / 1000)us \(call.outcome.map { "\($0)" } ?? "never")"
-        text += ", timeout \(plan.timeout?.text ?? "none"), conn \(call.client?.socket.connection ?? 0)"
+        text +=
+            ", timeout \(plan.timeout?.text ?? "none"), conn \(call.client?.socket.connection ?? 0)"
         text += " stream \(call.stream), \(call.responseBytes.count) bytes back"
-        text += ", fields \(call.responseFields?.map { "\($0.name)=\($0.value.prefix(20))" } ?? [])"
-        text += ", trailers \(call.responseTrailers.map { "\($0.name)=\($0.value.prefix(20))" })"
+        text += ", fields \(describe(call.responseFields ?? []))"
+        text += ", trailers \(describe(call.responseTrailers))"
         for attempt in call.attempts {
             text += "; attempt \(attempt.index) conn \(attempt.origin.socket.connection)"
             text += " stream \(attempt.stream) plan \(attempt.plan.end)"

@@ -18,6 +18,8 @@ class PeerEnd: SocketOwner {
     private(set) var isOver = false
     private var isScheduled = false
     private var unsent: [UInt8] = []
+    /// Bytes received and not consumed, by stream; looked up, never iterated.
+    private var unconsumed: [Int32: Int] = [:]
     /// Streams that are open, with nothing of a window to begin with: granted as they are used.
     private var grantsByHand: Bool { terms.streamWindowBytes == 0 }
 
@@ -98,11 +100,16 @@ class PeerEnd: SocketOwner {
         }
     }
 
+    /// One WINDOW_UPDATE for all that came within the delay: more would be a flood.
     private func consumeLater(_ stream: Int32, _ count: Int) {
         guard let delay = pace.consumesAfter else { return }
+        let isUnderWay = unconsumed[stream] != nil
+        unconsumed[stream, default: 0] += count
+        if isUnderWay { return }
         world.after(world.chance.within(delay)) { [self] in
+            let count = unconsumed.removeValue(forKey: stream) ?? 0
             guard !isOver else { return }
-            session.consume(stream, count)
+            session.consume(grantsByHand ? 0 : stream, count)
             if grantsByHand { session.grantWindow(stream, Int32(clamping: count)) }
             wakeSoon()
         }

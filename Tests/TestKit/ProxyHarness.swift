@@ -14,6 +14,7 @@ final class ProxyHarness {
     private var socket: ListeningSocket?
     private let closer: SocketCloser
     private var installations = 0
+    private var turns = 0
     private let origins: Int
     private(set) var isDraining = false
 
@@ -29,7 +30,11 @@ final class ProxyHarness {
             let system = SimulatedSystem(world)
             let worker = Worker(system: system, log: log, loads: loads, index: index)
             loads.join(worker.mailbox, at: index)
-            system.turn = { worker.turn() }
+            system.turn = { [unowned self] in
+                worker.turn()
+                turns += 1
+                if turns % 64 == 0 { checkMemory(of: worker) }
+            }
             system.nextDeadline = { worker.isOver ? nil : worker.nextDeadline }
             system.messagesWait = { !worker.isOver && !worker.mailbox.isEmpty }
             seats.append((worker, system))
@@ -57,10 +62,22 @@ final class ProxyHarness {
         isDraining = true
         world.trace.note(world.now, "drain")
         for seat in seats {
-            let limit: Int64 = 30_000_000_000
-            seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: limit))
+            seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: Oracle.drainLimit))
         }
         socket = nil
+    }
+
+    private static let segmentBytes = 4_096
+    private static let windowBytesMax = 256 << 10
+
+    /// Bodies that wait are bounded by what was granted: a window each way for every exchange.
+    private func checkMemory(of worker: Worker) {
+        let census = worker.census
+        let bytes = census.segments * Self.segmentBytes
+        let fair = (census.exchanges + 1) * 2 * (Self.windowBytesMax + Self.segmentBytes)
+        if bytes > fair {
+            world.fail("\(bytes) bytes are queued for \(census.exchanges) exchanges")
+        }
     }
 
     /// What is still held when every connection has ended, in words.
@@ -68,8 +85,13 @@ final class ProxyHarness {
         var leaks: [String] = []
         for (index, seat) in seats.enumerated() {
             let census = seat.worker.census
+            if census.connections != 0 {
+                leaks.append("worker \(index) still has \(census.connections) connections")
+            }
+            // One that has drained has ended its loop; what serves nobody goes with the process.
+            if seat.worker.isOver { continue }
             let held = [
-                ("connections", census.connections), ("exchanges", census.exchanges),
+                ("exchanges", census.exchanges),
                 ("upstream connections", census.upstreamConnections),
                 ("waiting requests", census.waiting), ("timers", census.timers),
                 ("segments", census.segments),
@@ -81,7 +103,9 @@ final class ProxyHarness {
                 leaks.append("worker \(index) still has \(census.generations) generations")
             }
         }
-        if world.openStreams > 0 { leaks.append("\(world.openStreams) descriptors are open") }
+        if world.openStreams > 0, !isDraining {
+            leaks.append("\(world.openStreams) descriptors are open")
+        }
         return leaks
     }
 

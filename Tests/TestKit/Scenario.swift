@@ -111,15 +111,24 @@ extension Scenario {
         var pace = Pace()
         if chance.hits(percent: 20) { pace.reaction = 0...2_000_000 }
         if chance.hits(percent: 20) { pace.readMax = chance.pick([16, 500, 5_000]) }
-        if chance.hits(percent: 30) { pace.consumesAfter = chance.pick([0...100_000, 0...5_000_000]) }
+        if chance.hits(percent: 30) {
+            pace.consumesAfter = chance.pick([0...100_000, 0...5_000_000])
+        }
         return pace
+    }
+
+    /// Small windows must grow again soon, and not by a frame for every few bytes.
+    private static func fit(_ pace: inout Pace, to terms: PeerSession.Terms) {
+        guard terms.streamWindowBytes < 16_384 else { return }
+        pace.consumesAfter = 0...200_000
+        pace.readMax = max(pace.readMax, 500)
     }
 
     private static func client(_ chance: inout Chance, _ climate: Climate) -> ClientPlan {
         var plan = ClientPlan()
         plan.terms = terms(&chance)
         plan.pace = pace(&chance, climate)
-        if plan.terms.streamWindowBytes < 16_384 { plan.pace.consumesAfter = 0...200_000 }
+        fit(&plan.pace, to: plan.terms)
         plan.links = (0..<3).map { _ in link(&chance, climate) }
         let bodyMax = bodyMax(plan.terms, plan.pace, plan.links[0])
         plan.calls = (0..<chance.within(1...climate.callsMax)).map { _ in
@@ -130,10 +139,12 @@ extension Scenario {
 
     /// Histories stay short: whoever takes few bytes at a time gets few.
     private static func bodyMax(_ terms: PeerSession.Terms, _ pace: Pace, _ link: Link) -> Int {
-        let least = [
-            Int(terms.streamWindowBytes) * 200, terms.dataFrameBytesMax * 200, pace.readMax * 200,
-            link.pieceMax * 400,
-        ].min() ?? 0
+        let least =
+            [
+                Int(terms.streamWindowBytes) * 200, terms.dataFrameBytesMax * 200,
+                pace.readMax * 200,
+                link.pieceMax * 400,
+            ].min() ?? 0
         return max(4_000, min(300_000, least))
     }
 
@@ -143,7 +154,7 @@ extension Scenario {
         var plan = OriginConnectionPlan()
         plan.terms = terms(&chance)
         plan.pace = pace(&chance, climate)
-        if plan.terms.streamWindowBytes < 16_384 { plan.pace.consumesAfter = 0...200_000 }
+        fit(&plan.pace, to: plan.terms)
         plan.link = link(&chance, climate)
         if chance.hits(percent: 60) {
             plan.terms.concurrentStreams = UInt32(chance.pick([1, 2, 5, 100]))

@@ -51,7 +51,10 @@ final class SimulatedClient {
     /// Ends everything; a connection that hears nothing any more is simply dropped.
     func close() {
         isClosing = true
-        for connection in connections { connection.close() }
+        for connection in connections {
+            if connection.socket.wasCut { connection.socket.cutConnection(byReset: true) }
+            connection.close()
+        }
     }
 }
 
@@ -96,7 +99,6 @@ final class ClientConnection: PeerEnd {
         call.isSlow = pace.consumesAfter != nil || pace.readMax < 65_536
         calls[stream] = call
         order.append(stream)
-        grantFirstWindow(stream)
         if !isLast { sendMore(call, from: 0) }
         if case .after(let delay) = plan.cancel {
             world.after(delay) { [self] in cancel(call) }
@@ -111,7 +113,9 @@ final class ClientConnection: PeerEnd {
         ]
         if plan.isGRPC {
             fields.append(HeaderField("te", "trailers"))
-            if let timeout = plan.timeout { fields.append(HeaderField("grpc-timeout", timeout.text)) }
+            if let timeout = plan.timeout {
+                fields.append(HeaderField("grpc-timeout", timeout.text))
+            }
             fields.append(HeaderField("content-type", "application/grpc"))
         }
         fields.append(HeaderField("x-call", String(call.id)))
@@ -122,6 +126,7 @@ final class ClientConnection: PeerEnd {
         guard !isOver, call.outcome == nil else { return }
         let plan = call.plan
         let end = min(plan.request.count, start + plan.sending.portion)
+        call.givenBytes = end
         session.send(call.stream, Array(plan.request[start..<end]))
         if case .afterRequestBytes(let bytes) = plan.cancel, end >= bytes { return cancel(call) }
         wakeSoon()
@@ -143,7 +148,8 @@ final class ClientConnection: PeerEnd {
     private func end(_ call: Call, _ outcome: Call.Outcome) {
         guard call.outcome == nil else { return }
         world.trace.note(world.now, "outcome", call.id, Int(call.stream))
-        call.wasCut = socket.wasCut
+        call.wasCut = socket.wasCut || socket.link.stall != nil
+        call.unsentBytes = session.unsentBytes(call.stream)
         call.end(outcome, at: world.now)
     }
 
@@ -170,7 +176,8 @@ final class ClientConnection: PeerEnd {
         case .goAway(let last, let code, let debug):
             world.trace.note(world.now, "goaway", socket.connection, Int(last), Int(code))
             goAwayLast = last
-            if code != ErrorCode.noError {
+            // A side that falls silent may be given up.
+            if code != ErrorCode.noError, socket.link.stall == nil {
                 let text = String(decoding: debug, as: UTF8.self)
                 world.fail("connection \(socket.connection): GOAWAY \(code) \(text)")
             }
@@ -188,15 +195,16 @@ final class ClientConnection: PeerEnd {
         default:
             if call.responseFields != nil { world.fail("call \(call.id): a second response") }
             call.responseFields = fields
+            // Not before: a stream that waits to be opened has no window yet.
+            grantFirstWindow(call.stream)
             if call.plan.cancel == .onResponseHeaders { cancel(call) }
         }
     }
 
     private func streamClosed(_ stream: Int32, _ code: UInt32) {
         guard let call = calls.removeValue(forKey: stream) else { return }
-        // Closed without END_STREAM or RST_STREAM: GOAWAY said that it was not processed.
-        let isAbove = goAwayLast.map { stream > $0 } ?? false
-        end(call, isAbove ? .unprocessed : .reset(code))
+        // Closed without END_STREAM or RST_STREAM: above GOAWAY's last ID, or never sent after it.
+        end(call, goAwayLast == nil ? .reset(code) : .unprocessed)
     }
 
     override func connectionEnded(byFailure: Bool) {

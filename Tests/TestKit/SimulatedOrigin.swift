@@ -89,7 +89,8 @@ final class OriginConnection: PeerEnd {
 
     /// The world's end for what never ends by itself.
     func abandon() {
-        if !isOver { socket.cutConnection(byReset: true) }
+        // One that stalled for ever keeps even its end to itself.
+        if !isOver || socket.wasCut { socket.cutConnection(byReset: true) }
     }
 
     // MARK: What came
@@ -112,7 +113,8 @@ final class OriginConnection: PeerEnd {
             attempts.removeValue(forKey: stream)?.isClosed = true
             calls[stream] = nil
         case .goAway(_, let code, let debug):
-            if code != ErrorCode.noError {
+            // A side that falls silent may be given up.
+            if code != ErrorCode.noError, socket.link.stall == nil {
                 let text = String(decoding: debug, as: UTF8.self)
                 world.fail("origin connection \(socket.connection): GOAWAY \(code) \(text)")
             }

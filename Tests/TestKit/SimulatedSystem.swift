@@ -15,7 +15,8 @@ public final class SimulatedSystem: System {
     /// Counts what the worker did to the world; a turn that adds nothing was idle.
     private(set) var moves = 0
     private var listed: [Int32] = []
-    private var listeners: [Int32] = []
+    /// Each worker watches a listener with a tag of its own.
+    private var listeners: [PollTag] = []
     private var ready: [Readiness] = []
     private var deadline: Int64?
 
@@ -30,8 +31,16 @@ public final class SimulatedSystem: System {
     /// The earliest time at which the worker has something to do.
     var turnDue: Int64 {
         if messagesWait() || !listed.isEmpty { return world.now }
-        for number in listeners where hasWaiting(number) { return world.now }
+        for tag in listeners where hasWaiting(tag.descriptor) { return world.now }
         return deadline ?? .max
+    }
+
+    /// Why the worker is to have a turn, in words.
+    var reason: String {
+        let waiting = listeners.map(\.descriptor).filter { hasWaiting($0) }
+        let late = deadline.map { "deadline in \(($0 - world.now) / 1_000) us" } ?? "no deadline"
+        return "\(late), listed \(listed), listeners with connections \(waiting)"
+            + (messagesWait() ? ", messages" : "")
     }
 
     func runTurn() {
@@ -156,7 +165,7 @@ public final class SimulatedSystem: System {
         }
         world.descriptors[Int(descriptor)] = nil
         listed.removeAll { $0 == descriptor }
-        listeners.removeAll { $0 == descriptor }
+        listeners.removeAll { $0.descriptor == descriptor }
         moves += 1
         switch entry.use {
         case .stream(let socket): socket.close()
@@ -178,15 +187,14 @@ public final class SimulatedSystem: System {
     }
 
     public override func watchListener(_ tag: PollTag) {
-        guard let entry = open(tag.descriptor), case .listener = entry.use else {
+        guard case .listener = open(tag.descriptor)?.use else {
             return world.fail("watchListener of \(tag.descriptor), which does not listen")
         }
-        entry.tag = tag.word
-        listeners.append(tag.descriptor)
+        listeners.append(tag)
     }
 
     public override func unwatch(_ descriptor: Int32) {
-        listeners.removeAll { $0 == descriptor }
+        listeners.removeAll { $0.descriptor == descriptor }
         listed.removeAll { $0 == descriptor }
         open(descriptor)?.tag = nil
         moves += 1
@@ -194,11 +202,8 @@ public final class SimulatedSystem: System {
 
     public override func wait(until deadline: Int64?) -> Int {
         ready.removeAll(keepingCapacity: true)
-        for number in listeners where hasWaiting(number) {
-            guard let word = open(number)?.tag else { continue }
-            ready.append(
-                Readiness(
-                    tag: PollTag(word: word), readable: true, writable: false, hungUp: false))
+        for tag in listeners where hasWaiting(tag.descriptor) {
+            ready.append(Readiness(tag: tag, readable: true, writable: false, hungUp: false))
         }
         // The kernel gives at most as many events as there is room for: sometimes that is few.
         let limit = world.chance.hits(percent: 80) ? Int.max : 1 + world.chance.below(4)

@@ -10,8 +10,8 @@ public struct SimulationReport: Sendable {
     /// How the calls ended, counted: complete, otherwise.
     public let complete: Int
     public let violations: [String]
-    /// The last lines of the trace.
-    public let tail: String
+    /// The last lines of the trace, and what the proxy logged.
+    public var tail: String
 
     public var text: String {
         "seed \(seed): " + violations.joined(separator: "\n  ") + "\n" + tail
@@ -56,9 +56,11 @@ public final class Simulation {
         let harness = ProxyHarness(
             simulation.world, workers: scenario.workers, origins: scenario.origins.count)
         simulation.disturb(harness)
-        return simulation.run {
+        var report = simulation.run {
             for leak in harness.leaks() { simulation.world.fail(leak) }
         }
+        if !report.violations.isEmpty { report.tail += harness.logText }
+        return report
     }
 
     private func disturb(_ harness: ProxyHarness) {
@@ -68,9 +70,10 @@ public final class Simulation {
                 case .reload: harness.install()
                 case .drain:
                     harness.drain()
-                    oracle.lossIsFair = true
+                    oracle.drainedAt = oracle.drainedAt ?? world.now
                 case .lackOfDescriptors(let nanoseconds):
                     world.lacksDescriptors = true
+                    oracle.lackedDescriptors = true
                     oracle.unavailableIsFair = true
                     world.after(nanoseconds) { [unowned self] in world.lacksDescriptors = false }
                 }
@@ -130,9 +133,9 @@ public final class Simulation {
 
     private func judge() {
         guard world.violations.isEmpty else { return }
-        oracle.unavailableIsFair = oracle.unavailableIsFair
-            ||
-            origins.contains { origin in
+        oracle.unavailableIsFair =
+            oracle.unavailableIsFair
+            || origins.contains { origin in
                 origin.hasFailed || origin.connections.contains { $0.socket.wasCut }
             } && (scenario.hasConnectionFaults || isAnyoneSilent)
         for call in calls {

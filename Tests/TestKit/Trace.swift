@@ -13,7 +13,7 @@ public final class Trace {
     private var oldest = 0
     private let capacity: Int
 
-    public init(keeping capacity: Int = 400) { self.capacity = max(1, capacity) }
+    public init(keeping capacity: Int = 4000) { self.capacity = max(1, capacity) }
 
     public func note(
         _ time: Int64, _ what: StaticString, _ first: Int = 0, _ second: Int = 0, _ third: Int = 0

@@ -200,6 +200,6 @@ public final class World {
         system.runTurn()
         now += chance.within(0...50_000)
         idleTurns = system.moves == movesBefore ? idleTurns + 1 : 0
-        if idleTurns > 500 { fail("500 turns in a row did nothing: a worker spins") }
+        if idleTurns > 500 { fail("a worker spins: \(system.reason)") }
     }
 }

@@ -76,7 +76,7 @@ class Connection {
     /// Ends after a few reads or many requests: `again` says that the socket holds more.
     func receive(_ worker: Worker, hungUp: Bool, again: inout Bool) -> Fate {
         let workspace = worker.workspace
-        for _ in 0..<Self.readsPerTurn {
+        reads: for _ in 0..<Self.readsPerTurn {
             switch workspace.input.receive(from: tag.descriptor, workspace.system) {
             case .ended, .failed: return .ended
             case .nothingYet: return .open
@@ -86,7 +86,7 @@ class Connection {
                 // A short read emptied the socket: the next edge will tell of more. Not so a FIN
                 // that came with these bytes: one edge told of both.
                 if count < workspace.input.capacity && !hungUp { return .open }
-                if takeStreamsBegan() >= worker.requestsPerTurn { break }
+                if takeStreamsBegan() >= worker.requestsPerTurn { break reads }
             }
         }
         again = true

@@ -18,6 +18,8 @@ public final class Worker {
     /// Replaced ones that exchanges still use.
     private var oldGenerations: [Generation] = []
     private var listeners: [Listener] = []
+    /// Those that the last installation or a drain closed.
+    private var closedListeners: [Listener] = []
     private var pools: [UpstreamPool] = []
     private var doomed: [Connection] = []
     /// Sockets that were not read to their end in this turn.
@@ -168,18 +170,20 @@ public final class Worker {
 
     // MARK: Connections
 
-    private func accept(on listener: Listener) {
+    /// - locally: keeps them all, where other workers may have stopped already.
+    private func accept(on listener: Listener, locally: Bool = false) {
+        guard let socket = listener.socket else { return }
         for _ in 0..<Self.acceptsPerTurn {
-            switch workspace.system.accept(listener.socket.descriptor) {
+            switch workspace.system.accept(socket.descriptor) {
             case .nothingYet: return
             case .exhausted: return pauseAccepting()
             case .connection(let descriptor, let peer):
-                let target = loads.leastLoaded(preferring: index)
+                let target = locally ? loads.take(index) : loads.leastLoaded(preferring: index)
                 if target == index {
                     adopt(descriptor, peer, listener)
                 } else {
                     loads.post(
-                        .adopt(descriptor: descriptor, peer: peer, socket: listener.socket),
+                        .adopt(descriptor: descriptor, peer: peer, socket: socket),
                         to: target)
                 }
             }
@@ -205,21 +209,25 @@ public final class Worker {
 
     private func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
         guard
-            listener.socket.connections.load(ordering: .relaxed) < listener.terms.limits.connections
+            listener.connections.count.load(ordering: .relaxed) < listener.terms.limits.connections
         else {
             exceeded(.connections, "listener=\(listener.terms.name)")
             workspace.system.close(descriptor)
             return loads.ended(index)
         }
         workspace.counters.add(.connectionsAccepted)
-        listener.socket.connections.add(1, ordering: .relaxed)
+        listener.connections.count.add(1, ordering: .relaxed)
         let tag = newTag(descriptor)
         let connection = DownstreamConnection(tag, peer, listener, workspace)
         table[Int(descriptor)].connection = connection
         connectionCount += 1
         workspace.system.watch(tag)
         connection.markDirty(workspace)
-        if isDraining { connection.beginDrain(spread: 0, limit: drainLimit, self) }
+        if isDraining {
+            connection.beginDrain(spread: 0, limit: drainLimit, self)
+        } else if listener.socket == nil {
+            connection.beginDrain(spread: 0, limit: listener.terms.timeouts.drain, self)
+        }
     }
 
     /// Begins to connect; nil where that failed at once.
@@ -277,7 +285,7 @@ public final class Worker {
         if let downstream = connection as? DownstreamConnection {
             connectionCount -= 1
             workspace.counters.add(.connectionsEnded)
-            downstream.listener.socket.connections.subtract(1, ordering: .relaxed)
+            downstream.listener.connections.count.subtract(1, ordering: .relaxed)
             loads.ended(self.index)
         }
     }
@@ -298,7 +306,11 @@ public final class Worker {
             let took = workspace.system.now() - began
             report?(InstallReport(revision: installation.snapshot.revision, nanoseconds: took))
         case .adopt(let descriptor, let peer, let socket):
-            guard let listener = listeners.first(where: { $0.socket === socket }) else {
+            // Accepted elsewhere just before this worker closed the listener: served all the same.
+            let known = (listeners + closedListeners).first {
+                $0.connections === socket.connections
+            }
+            guard let listener = known else {
                 workspace.system.close(descriptor)
                 return loads.ended(index)
             }
@@ -346,6 +358,7 @@ public final class Worker {
     }
 
     private func installListeners(_ installation: Installation, _ generation: Generation) {
+        closedListeners = []
         var serving: [Listener] = []
         for (terms, socket) in zip(installation.snapshot.listeners, installation.sockets) {
             if let listener = listeners.first(where: { $0.socket === socket }) {
@@ -386,12 +399,14 @@ public final class Worker {
     private func close(_ listener: Listener) {
         // What the kernel has accepted already would be reset with the socket.
         if !acceptsPaused {
-            accept(on: listener)
+            accept(on: listener, locally: true)
             workspace.system.unwatch(listener.tag.descriptor)
         }
         let index = Int(listener.tag.descriptor)
         table[index].listener = nil
         table[index].generation &+= 1
+        listener.close()
+        closedListeners.append(listener)
     }
 
     private func drain(spread: Int64, limit: Int64) {
@@ -436,6 +451,12 @@ public final class WorkerLoads: Sendable {
         }
         loads[best].connections.add(1, ordering: .relaxed)
         return best
+    }
+
+    /// Counts a connection at a worker.
+    func take(_ index: Int) -> Int {
+        loads[index].connections.add(1, ordering: .relaxed)
+        return index
     }
 
     func post(_ message: Mailbox.Message, to index: Int) {

@@ -57,6 +57,7 @@ final class ClientSession: HTTP2Session {
 
     fileprivate func headersBegan(_ frame: nghttp2_frame) {
         isInHeaderBlock = true
+        headerBlockStreamID = unsafe frame.hd.stream_id
         notes.streamsBegan &+= 1
         workspace.use { budget.streamBegan(now: $0.now) }
         _ = attempt(of: unsafe frame.hd.stream_id)
@@ -64,10 +65,11 @@ final class ClientSession: HTTP2Session {
 
     @inline(never)
     fileprivate func headerReceived(
-        _ name: ByteView, _ value: ByteView, flags: UInt8
+        _ streamID: Int32, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
-        guard let current else { return true }
-        let verdict = current.use { attempt in
+        // Looked up again: a block may arrive in several reads, with other streams' frames between.
+        guard let attempt = attempt(of: streamID) else { return true }
+        let verdict = attempt.use { attempt in
             blocks.use { pool in attempt.responseFieldReceived(name, value, flags, pool) }
         }
         if verdict == .abusive { trip(.upstreamHeaderList) }
@@ -124,6 +126,7 @@ final class ClientSession: HTTP2Session {
     }
 
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
+        if streamID == headerBlockStreamID { isInHeaderBlock = false }
         guard let attempt = attempt(of: streamID) else { return }
         current = nil
         workspace.use { $0.events.append(.upstreamClosed(attempt, code: code)) }
@@ -216,13 +219,14 @@ extension SessionCallbacks {
             }
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
-            _, _, name, value, flags, userData in
-            guard let userData = unsafe userData else {
+            _, frame, name, value, flags, userData in
+            guard let frame = unsafe frame, let userData = unsafe userData else {
                 return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
             let isTaken = unsafe Borrowed<ClientSession>(userData).use { session in
                 unsafe session.headerReceived(
-                    nghttp2_rcbuf_get_buf(name).view, nghttp2_rcbuf_get_buf(value).view,
+                    frame.pointee.hd.stream_id, nghttp2_rcbuf_get_buf(name).view,
+                    nghttp2_rcbuf_get_buf(value).view,
                     flags: flags)
             }
             return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue

@@ -75,6 +75,7 @@ final class ServerSession: HTTP2Session {
     fileprivate func headersBegan(_ frame: nghttp2_frame) {
         let streamID = unsafe frame.hd.stream_id
         isInHeaderBlock = true
+        headerBlockStreamID = streamID
         guard unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST, let owner else {
             _ = exchange(of: streamID)
             return
@@ -97,9 +98,10 @@ final class ServerSession: HTTP2Session {
     fileprivate func headerReceived(
         _ frame: nghttp2_frame, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
-        guard let current else { return true }
+        // Looked up again: a block may arrive in several reads, with other streams' frames between.
+        guard let exchange = exchange(of: unsafe frame.hd.stream_id) else { return true }
         let isRequest = unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST
-        let verdict = current.use { exchange in
+        let verdict = exchange.use { exchange in
             blocks.use { pool in
                 isRequest
                     ? exchange.requestFieldReceived(name, value, flags, pool)
@@ -184,6 +186,7 @@ final class ServerSession: HTTP2Session {
     }
 
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
+        if streamID == headerBlockStreamID { isInHeaderBlock = false }
         guard let exchange = exchange(of: streamID) else { return }
         current = nil
         workspace.use { $0.events.append(.downstreamClosed(exchange, code: code)) }
