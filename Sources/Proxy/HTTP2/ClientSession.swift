@@ -194,7 +194,7 @@ private func withSession(
     _ userData: UnsafeMutableRawPointer?, _ body: (ClientSession) -> Void
 ) -> CInt {
     guard let userData = unsafe userData else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
-    unsafe Borrowed<ClientSession>(userData).use(body)
+    unsafe Borrowed<ClientSession>(userData).use { body($0) }
     return 0
 }
 

@@ -286,7 +286,7 @@ private func withSession(
     _ userData: UnsafeMutableRawPointer?, _ body: (ServerSession) -> Void
 ) -> CInt {
     guard let userData = unsafe userData else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
-    unsafe Borrowed<ServerSession>(userData).use(body)
+    unsafe Borrowed<ServerSession>(userData).use { body($0) }
     return 0
 }
 
