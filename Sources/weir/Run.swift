@@ -8,8 +8,8 @@ struct Run: ParsableCommand {
         abstract: "Serve by a configuration until a signal ends it.",
         discussion: """
             SIGHUP loads the configuration again, as changes of its files do. SIGTERM and SIGINT \
-            drain: no new connections, and those that are open end with their last stream; a second \
-            one ends at once.
+            drain: no new connections, and those that are open end with their last stream; a \
+            second one ends at once.
             """)
 
     @OptionGroup var source: ConfigurationOption

@@ -9,8 +9,8 @@ struct Demo: ParsableCommand {
         discussion: """
             Makes calls through a proxy that is configured by a file, changes the file while calls \
             run, and says what happened; then it goes on and prints commands to try.
-            Exit status: 0 every call did what it should, 1 one did not or the show was interrupted, \
-            2 it could not begin.
+            Exit status: 0 every call did what it should, 1 one did not, or the show was \
+            interrupted, 2 it could not begin.
             """)
 
     private static let attempts = 10
