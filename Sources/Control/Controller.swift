@@ -45,6 +45,8 @@ public final class Controller {
     private var changedAt: Int64?
     private var drainLimit: Int64 = 0
     private var isDraining = false
+    /// Ends it from other threads.
+    public let stopper: Stopper
 
     public init(_ options: Options, _ logger: Logger) throws(StartError) {
         guard let bell = Bell() else { throw .threads }
@@ -52,12 +54,20 @@ public final class Controller {
         self.logger = logger
         self.bell = bell
         log = EventLog(waker: bell.waker)
+        stopper = Stopper(waker: bell.waker)
     }
 
     // MARK: Running
 
-    /// Serves until a signal ends it.
+    /// Serves until a signal or its stopper ends it.
     public func run() throws(StartError) {
+        try start()
+        serve()
+    }
+
+    /// Loads the configuration, listens and starts the workers: connections are accepted from now
+    /// on. `serve` is to follow.
+    public func start() throws(StartError) {
         let result = ConfigurationLoader.load(
             path: options.path, environment: options.environment)
         guard let snapshot = result.snapshot else { throw .configuration(result) }
@@ -71,6 +81,10 @@ public final class Controller {
         watch.watch(result.files)
         let count = workers.count
         logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
+    }
+
+    /// Heeds signals and changed files, and writes the log, until all workers have ended.
+    public func serve() {
         while !workers.allSatisfy(\.isOver) { wait() }
         writeLog()
         reportCounters()
@@ -100,6 +114,7 @@ public final class Controller {
             case .terminate: terminate()
             }
         }
+        if stopper.isAsked, !isDraining { terminate() }
         lookAtFiles()
         writeLog()
     }
@@ -168,6 +183,7 @@ public final class Controller {
             return
         }
         isDraining = true
+        stopper.draining()
         logger.notice("draining")
         // A tenth of the time for asking, so that not all clients come back elsewhere at once.
         let spread = min(drainLimit / 10, 1_000_000_000)

@@ -72,8 +72,9 @@ struct BlockingPeerSocket: Sendable {
     /// Waits for bytes for so many milliseconds; -1 is for ever.
     func read(waiting milliseconds: Int32) -> Read {
         var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        let ready = unsafe poll(&poller, 1, milliseconds)
-        if ready == 0 || (ready < 0 && errno == EINTR) { return .nothingYet }
+        var ready: Int32
+        repeat { ready = unsafe poll(&poller, 1, milliseconds) } while ready < 0 && errno == EINTR
+        if ready == 0 { return .nothingYet }
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = unsafe recv(descriptor, &bytes, bytes.count, 0)
         return count > 0 ? .bytes(Array(bytes[..<count])) : .ended
@@ -108,7 +109,7 @@ struct BlockingPeerSocket: Sendable {
 }
 
 /// Runs `body` in a thread of its own, which nobody waits for.
-func startThread(_ body: @escaping @Sendable () -> Void) {
+public func startThread(_ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }

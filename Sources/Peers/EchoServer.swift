@@ -93,6 +93,9 @@ public final class EchoServer: Sendable {
 
 /// Makes calls to 127.0.0.1 over one connection, one after another. Belongs to one thread.
 public final class EchoCaller {
+    /// A call that hears nothing for so long is over, and its connection with it.
+    private static let patienceMilliseconds: Int32 = 10_000
+
     private let socket: BlockingPeerSocket
     private let client: CallClient
     public private(set) var isOver = false
@@ -166,8 +169,8 @@ public final class EchoCaller {
         guard !isOver, socket.write(client.session.takeOutput()) else {
             return over("the connection is closed")
         }
-        switch socket.read(waiting: -1) {
-        case .nothingYet: break
+        switch socket.read(waiting: Self.patienceMilliseconds) {
+        case .nothingYet: over("nothing came for \(Self.patienceMilliseconds / 1_000) s")
         case .ended: over("the server closed the connection")
         case .bytes(let bytes):
             do throws(PeerFailure) {

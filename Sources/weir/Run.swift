@@ -8,8 +8,8 @@ struct Run: ParsableCommand {
         abstract: "Serve by a configuration until a signal ends it.",
         discussion: """
             SIGHUP loads the configuration again, as changes of its files do. SIGTERM and SIGINT \
-            drain: no new connections, and those that are open end with their last stream; a second \
-            one ends at once.
+            drain: no new connections, and those that are open end with their last stream; a \
+            second one ends at once.
             """)
 
     @OptionGroup var source: ConfigurationOption
@@ -33,18 +33,27 @@ struct Run: ParsableCommand {
             path: source.path, environment: Environment.variables, workers: workers)
         do {
             try Controller(options, logger).run()
-        } catch .configuration(let result) {
+        } catch {
+            throw error.reported()
+        }
+    }
+}
+
+extension Controller.StartError {
+    /// Says what is wrong on standard error, and gives the command's exit status.
+    func reported() -> ExitCode {
+        switch self {
+        case .configuration(let result):
             for line in result.diagnostics.lines(omitted: result.omitted) {
                 StandardError.write(line + "\n")
             }
-            throw result.isUnreadable ? ExitCode.cannot : ExitCode.no
-        } catch .listener(let error) {
+            return result.isUnreadable ? .cannot : .no
+        case .listener(let error):
             StandardError.write("\(error)\n")
-            throw ExitCode.cannot
-        } catch .threads {
+        case .threads:
             StandardError.write("no threads or descriptors left to start with\n")
-            throw ExitCode.cannot
         }
+        return .cannot
     }
 }
 

@@ -9,7 +9,9 @@ struct Weir: ParsableCommand {
             refused); 2 it could not be found out (an unreadable file); 64 wrong arguments.
             """,
         version: Version.text,
-        subcommands: [Run.self, Check.self, Explain.self, Schema.self, Version.self])
+        subcommands: [
+            Run.self, Check.self, Explain.self, Schema.self, Demo.self, Version.self,
+        ])
 }
 
 extension ExitCode {
