@@ -112,7 +112,7 @@ final class ServerSession: HTTP2Session {
         case .taken: return true
         case .malformed:
             reset(unsafe frame.hd.stream_id, code: .protocolError)
-            current.use { exchange in
+            exchange.use { exchange in
                 segments.use { exchange.request.discard(returning: $0) }
             }
             return true
