@@ -169,8 +169,9 @@ public final class Worker {
     // MARK: Connections
 
     private func accept(on listener: Listener) {
+        guard let socket = listener.socket else { return }
         for _ in 0..<Self.acceptsPerTurn {
-            switch workspace.system.accept(listener.socket.descriptor) {
+            switch workspace.system.accept(socket.descriptor) {
             case .nothingYet: return
             case .exhausted: return pauseAccepting()
             case .connection(let descriptor, let peer):
@@ -179,7 +180,7 @@ public final class Worker {
                     adopt(descriptor, peer, listener)
                 } else {
                     loads.post(
-                        .adopt(descriptor: descriptor, peer: peer, socket: listener.socket),
+                        .adopt(descriptor: descriptor, peer: peer, socket: socket),
                         to: target)
                 }
             }
@@ -204,15 +205,13 @@ public final class Worker {
     }
 
     private func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
-        guard
-            listener.socket.connections.load(ordering: .relaxed) < listener.terms.limits.connections
-        else {
+        guard listener.connections.value < listener.terms.limits.connections else {
             exceeded(.connections, "listener=\(listener.terms.name)")
             workspace.system.close(descriptor)
             return loads.ended(index)
         }
         workspace.counters.add(.connectionsAccepted)
-        listener.socket.connections.add(1, ordering: .relaxed)
+        listener.connections.began()
         let tag = newTag(descriptor)
         let connection = DownstreamConnection(tag, peer, listener, workspace)
         table[Int(descriptor)].connection = connection
@@ -268,7 +267,7 @@ public final class Worker {
     }
 
     private func tearDown(_ connection: Connection) {
-        connection.ended(self)
+        connection.end(self)
         workspace.timers.cancel(&connection.timer)
         let index = Int(connection.tag.descriptor)
         table[index].connection = nil
@@ -277,7 +276,7 @@ public final class Worker {
         if let downstream = connection as? DownstreamConnection {
             connectionCount -= 1
             workspace.counters.add(.connectionsEnded)
-            downstream.listener.socket.connections.subtract(1, ordering: .relaxed)
+            downstream.listener.connections.ended()
             loads.ended(self.index)
         }
     }
@@ -392,6 +391,7 @@ public final class Worker {
         let index = Int(listener.tag.descriptor)
         table[index].listener = nil
         table[index].generation &+= 1
+        listener.stopListening()
     }
 
     private func drain(spread: Int64, limit: Int64) {

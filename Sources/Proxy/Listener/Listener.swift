@@ -4,8 +4,10 @@ internal import Synchronization
 /// A listening socket as one worker knows it. Connections hold it, so that one accepted before a
 /// reload is served by the same listener's new terms after it.
 final class Listener {
-    /// The socket, open in the whole process until its last listener is gone.
-    let socket: ListeningSocket
+    /// The socket while it is listened on: open in the process until the last worker has let it
+    /// go, and no longer, so that a removed address refuses clients while the last ones drain.
+    private(set) var socket: ListeningSocket?
+    let connections: ConnectionCount
     let tag: PollTag
     /// Newest terms; those of a listener that was removed stay as they last were.
     private(set) var terms: ListenerTerms
@@ -16,6 +18,7 @@ final class Listener {
         _ socket: ListeningSocket, _ tag: PollTag, _ terms: ListenerTerms, _ generation: Generation
     ) {
         self.socket = socket
+        connections = socket.connections
         self.tag = tag
         self.terms = terms
         self.generation = generation
@@ -25,12 +28,23 @@ final class Listener {
         self.terms = terms
         self.generation = generation
     }
+
+    func stopListening() { socket = nil }
 }
 
-/// A bound socket and how many connections it has, shared by all workers.
+/// How many connections came over a socket and have not ended, shared by all workers.
+final class ConnectionCount: Sendable {
+    private let count = Atomic<Int>(0)
+
+    var value: Int { count.load(ordering: .relaxed) }
+    func began() { count.add(1, ordering: .relaxed) }
+    func ended() { count.subtract(1, ordering: .relaxed) }
+}
+
+/// A bound socket, shared by all workers.
 public final class ListeningSocket: Sendable {
     public let descriptor: Int32
-    let connections = Atomic<Int>(0)
+    let connections = ConnectionCount()
     private let close: @Sendable (Int32) -> Void
 
     /// `close` is called with the descriptor when nobody listens on it any more.
