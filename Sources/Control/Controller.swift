@@ -31,6 +31,9 @@ public final class Controller {
     }
 
     private static let quietNanoseconds: Int64 = 200_000_000
+    /// When files that never rest are read all the same.
+    private static let unrestNanoseconds: Int64 = 5_000_000_000
+    private static let spreadNanoseconds: Int64 = 1_000_000_000
     private static let pollMilliseconds: Int32 = 5_000
 
     private let options: Options
@@ -42,7 +45,10 @@ public final class Controller {
     private var workers: [WorkerThread] = []
     private var resources = SharedResources()
     private var snapshot: Snapshot?
+    /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
+    private var replaced: [Snapshot] = []
     private var changedAt: Int64?
+    private var firstChangedAt: Int64 = 0
     private var drainLimit: Int64 = 0
     private var isDraining = false
     /// Ends it from other threads.
@@ -68,8 +74,7 @@ public final class Controller {
     /// Loads the configuration, listens and starts the workers: connections are accepted from now
     /// on. `serve` is to follow.
     public func start() throws(StartError) {
-        let result = ConfigurationLoader.load(
-            path: options.path, environment: options.environment)
+        let result = load()
         guard let snapshot = result.snapshot else { throw .configuration(result) }
         report(result)
         let installation: Installation
@@ -78,7 +83,6 @@ public final class Controller {
         }
         try startWorkers()
         install(installation)
-        watch.watch(result.files)
         let count = workers.count
         logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
     }
@@ -110,12 +114,13 @@ public final class Controller {
         bell.silence()
         while let signal = signals.next() {
             switch signal {
-            case .reload: reload()
+            case .reload: if !isDraining { reload() }
             case .terminate: terminate()
             }
         }
         if stopper.isAsked, !isDraining { terminate() }
         lookAtFiles()
+        letSnapshotsGo()
         writeLog()
     }
 
@@ -124,23 +129,29 @@ public final class Controller {
     /// A change is loaded once nothing has moved for a while, so that a file which is being
     /// written, or several that belong together, are read whole.
     private func lookAtFiles() {
+        watch.silence()
         if isDraining { return }
         let now = Waiting.now()
-        if watch.hasEvents() {
+        if watch.hasMoved() {
+            if changedAt == nil { firstChangedAt = now }
             changedAt = now
-            return
         }
-        if let changedAt {
-            guard now >= changedAt + Self.quietNanoseconds else { return }
-            self.changedAt = nil
-        }
-        if watch.hasChanged() { reload() }
+        guard let changedAt else { return }
+        let isQuiet = now >= changedAt + Self.quietNanoseconds
+        if isQuiet || now >= firstChangedAt + Self.unrestNanoseconds { reload() }
+    }
+
+    private func load() -> LoadResult {
+        changedAt = nil
+        let began = Waiting.nowSince1970()
+        let result = ConfigurationLoader.load(
+            path: options.path, environment: options.environment)
+        watch.watch(result.files, readSince: began)
+        return result
     }
 
     private func reload() {
-        let result = ConfigurationLoader.load(
-            path: options.path, environment: options.environment)
-        watch.watch(result.files)
+        let result = load()
         report(result)
         guard let next = result.snapshot else {
             logger.error("reload refused, revision \(snapshot?.revision ?? "") stays")
@@ -157,14 +168,24 @@ public final class Controller {
 
     private func install(_ installation: Installation) {
         let log = log
+        if let snapshot { replaced.append(snapshot) }
         snapshot = installation.snapshot
-        drainLimit = installation.snapshot.listeners.map(\.timeouts.drain).max() ?? 0
+        let drains = installation.snapshot.listeners.map(\.timeouts.drain)
+        drainLimit = drains.contains(0) ? 0 : drains.max() ?? 0
         for worker in workers {
             let message = Mailbox.Message.install(installation) { report in
                 let microseconds = report.nanoseconds / 1_000
                 log.write(.debug, "installed revision=\(report.revision) us=\(microseconds)")
             }
             worker.mailbox.post(message)
+        }
+    }
+
+    /// Drops the last reference to each snapshot that no worker uses any more.
+    private func letSnapshotsGo() {
+        for index in replaced.indices.reversed()
+        where isKnownUniquelyReferenced(&replaced[index]) {
+            replaced.remove(at: index)
         }
     }
 
@@ -185,8 +206,10 @@ public final class Controller {
         isDraining = true
         stopper.draining()
         logger.notice("draining")
+        resources = SharedResources()
         // A tenth of the time for asking, so that not all clients come back elsewhere at once.
-        let spread = min(drainLimit / 10, 1_000_000_000)
+        let longest = Self.spreadNanoseconds
+        let spread = drainLimit > 0 ? min(drainLimit / 10, longest) : longest
         for worker in workers {
             worker.mailbox.post(.drain(spread: spread, limit: drainLimit))
         }

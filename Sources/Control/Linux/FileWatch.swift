@@ -6,58 +6,88 @@ internal import Glibc
 /// inotify on their directories, and on those of the files behind symbolic links, only says that it
 /// is time to look; whether anything changed is decided by comparing what `stat` says of every
 /// file. So symlink swaps (as Kubernetes updates volumes), replaced directories and file systems
-/// without events (NFS, overlays: found by looking every 5 s) are all the same case.
+/// without events (NFS, overlays: found by looking every 5 s) are all the same case, and what else
+/// happens in those directories is none.
 final class FileWatch {
     private struct Mark: Equatable {
-        var device: UInt64
-        var inode: UInt64
-        var size: Int64
-        var seconds: Int
-        var nanoseconds: Int
+        var device: UInt64 = 0
+        var inode: UInt64 = 0
+        var size: Int64 = 0
+        var modified: Int64 = 0
+        /// Nanoseconds since 1970, as `modified`; not compared, as reading may be what changed it.
+        var changed: Int64 = 0
+
+        /// Differs from that of every file.
+        static let unknown = Mark(inode: .max)
+
+        static func == (one: Mark, other: Mark) -> Bool {
+            one.device == other.device && one.inode == other.inode && one.size == other.size
+                && one.modified == other.modified
+        }
     }
 
+    /// What a file system's clock may be behind the process's.
+    private static let clockNanoseconds: Int64 = 50_000_000
+
     let descriptor = inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK))
-    private var files: [String] = []
-    private var marks: [Mark?] = []
-    private var watched: [String: Int32] = [:]
+    private var marks: [String: Mark] = [:]
+    private var watched: [Int32] = []
 
     deinit { close(descriptor) }
 
-    /// Watches these files and no others from now on.
-    func watch(_ files: [String]) {
-        self.files = files
-        marks = files.map(Self.mark)
-        let directories = Set(files.flatMap(Self.directories))
-        for (directory, watch) in watched where !directories.contains(directory) {
-            inotify_rm_watch(descriptor, watch)
-            watched[directory] = nil
+    /// Watches these files and no others from now on. They were read after `began`, nanoseconds
+    /// since 1970: a file that was known before keeps what was last seen of it, so that a change
+    /// while it was read is found later; so is one of a file that is new.
+    func watch(_ files: [String], readSince began: Int64) {
+        var next: [String: Mark] = [:]
+        for file in files {
+            let mark = Self.mark(file)
+            let isNewer = mark.changed >= began - Self.clockNanoseconds
+            next[file] = marks[file] ?? (isNewer ? .unknown : mark)
         }
-        for directory in directories where watched[directory] == nil {
+        marks = next
+        // Adding again is how a directory that took another's place is found: the same directory
+        // keeps its number.
+        var current: [Int32] = []
+        for directory in Set(files.flatMap(Self.directories)) {
             let events = UInt32(
                 IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_MODIFY)
             let watch = unsafe inotify_add_watch(descriptor, directory, events)
-            if watch >= 0 { watched[directory] = watch }
+            if watch >= 0 { current.append(watch) }
         }
+        for watch in watched where !current.contains(watch) { inotify_rm_watch(descriptor, watch) }
+        watched = current
     }
 
-    /// True where something happened in a watched directory since the last call.
-    func hasEvents() -> Bool {
+    /// Forgets the events that came, which have done their part by waking the thread.
+    func silence() {
         var buffer = [UInt8](repeating: 0, count: 16_384)
-        var any = false
-        while unsafe read(descriptor, &buffer, buffer.count) > 0 { any = true }
-        return any
+        while unsafe read(descriptor, &buffer, buffer.count) > 0 {}
     }
 
-    /// True where a file is not what it was at `watch`.
-    func hasChanged() -> Bool { files.map(Self.mark) != marks }
+    /// True where a file is not what it was at the last look.
+    func hasMoved() -> Bool {
+        var moved = false
+        for (file, mark) in marks {
+            let now = Self.mark(file)
+            if now == mark { continue }
+            marks[file] = now
+            moved = true
+        }
+        return moved
+    }
 
-    private static func mark(_ path: String) -> Mark? {
+    private static func mark(_ path: String) -> Mark {
         var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
+        guard unsafe stat(path, &status) == 0 else { return Mark() }
         return Mark(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino),
-            size: Int64(status.st_size), seconds: status.st_mtim.tv_sec,
-            nanoseconds: status.st_mtim.tv_nsec)
+            size: Int64(status.st_size), modified: nanoseconds(status.st_mtim),
+            changed: nanoseconds(status.st_ctim))
+    }
+
+    private static func nanoseconds(_ time: timespec) -> Int64 {
+        Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 
     /// The directory that names the file, and the one that it really lives in.

@@ -36,9 +36,14 @@ enum Waiting {
     }
 
     /// Nanoseconds on the monotonic clock.
-    static func now() -> Int64 {
+    static func now() -> Int64 { nanoseconds(CLOCK_MONOTONIC) }
+
+    /// Nanoseconds since 1970, as file systems tell time.
+    static func nowSince1970() -> Int64 { nanoseconds(CLOCK_REALTIME) }
+
+    private static func nanoseconds(_ clock: clockid_t) -> Int64 {
         var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        unsafe clock_gettime(clock, &time)
         return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 }

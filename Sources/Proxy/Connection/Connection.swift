@@ -31,6 +31,7 @@ class Connection {
     private(set) var unsentSince: Int64 = 0
     /// The limit that ended the connection was logged.
     private(set) var isTripLogged = false
+    private var hasEnded = false
     var isConnecting = false
 
     init(_ tag: PollTag, _ peer: SocketAddress, _ session: HTTP2Session) {
@@ -50,7 +51,8 @@ class Connection {
     /// The connection's timer fired.
     func expired(_ worker: Worker) {}
 
-    /// The socket failed or both sides have ended: ends what was on the connection.
+    /// The socket failed or both sides have ended: ends what was on the connection. Called once,
+    /// by `end`.
     func ended(_ worker: Worker) {}
 
     /// Begins to write what there is to say; a subclass may have more to do first.
@@ -199,13 +201,20 @@ class Connection {
 
     // MARK: The end
 
+    /// Ends what was on the connection, which may linger after that.
+    func end(_ worker: Worker) {
+        if hasEnded { return }
+        hasEnded = true
+        ended(worker)
+    }
+
     /// Everything was said: sends FIN and waits a little for the peer's.
     func finish(_ worker: Worker) -> Fate {
         guard state == .open else { return .open }
         _ = flushLast(worker.workspace)
         if unsent != nil { return .ended }
         state = .lingering
-        ended(worker)
+        end(worker)
         worker.workspace.system.finish(tag.descriptor)
         timerAt = 0
         schedule(worker.workspace.now + Self.lingerNanoseconds, worker.workspace)

@@ -208,15 +208,13 @@ public final class Worker {
     }
 
     private func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
-        guard
-            listener.connections.count.load(ordering: .relaxed) < listener.terms.limits.connections
-        else {
+        guard listener.connections.value < listener.terms.limits.connections else {
             exceeded(.connections, "listener=\(listener.terms.name)")
             workspace.system.close(descriptor)
             return loads.ended(index)
         }
         workspace.counters.add(.connectionsAccepted)
-        listener.connections.count.add(1, ordering: .relaxed)
+        listener.connections.began()
         let tag = newTag(descriptor)
         let connection = DownstreamConnection(tag, peer, listener, workspace)
         table[Int(descriptor)].connection = connection
@@ -276,7 +274,7 @@ public final class Worker {
     }
 
     private func tearDown(_ connection: Connection) {
-        connection.ended(self)
+        connection.end(self)
         workspace.timers.cancel(&connection.timer)
         let index = Int(connection.tag.descriptor)
         table[index].connection = nil
@@ -285,7 +283,7 @@ public final class Worker {
         if let downstream = connection as? DownstreamConnection {
             connectionCount -= 1
             workspace.counters.add(.connectionsEnded)
-            downstream.listener.connections.count.subtract(1, ordering: .relaxed)
+            downstream.listener.connections.ended()
             loads.ended(self.index)
         }
     }
@@ -405,7 +403,7 @@ public final class Worker {
         let index = Int(listener.tag.descriptor)
         table[index].listener = nil
         table[index].generation &+= 1
-        listener.close()
+        listener.stopListening()
         closedListeners.append(listener)
     }
 

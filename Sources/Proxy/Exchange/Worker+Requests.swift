@@ -209,7 +209,7 @@ extension Worker {
     func abandon(_ attempt: Attempt) {
         switch attempt.state {
         case .idle, .abandoned, .closed: return
-        case .pending: attempt.pool?.use { $0.stopWaiting(attempt) }
+        case .pending: attempt.pool?.use { $0.gaveUp(attempt, self) }
         case .streaming:
             attempt.state = .abandoned
             attempt.upstream.connection?.use { $0.cancel(attempt.upstream.streamID, workspace) }

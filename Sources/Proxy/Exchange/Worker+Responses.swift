@@ -159,8 +159,9 @@ extension Worker {
         }
     }
 
-    /// Both sides of the client's stream have ended, the response first: a server that answers before
-    /// it has read everything may still want the rest. For as long as it keeps taking it, or a while.
+    /// Both sides of the client's stream have ended, the response first: a server that answers
+    /// before it has read everything may still want the rest. For as long as it keeps taking it,
+    /// or a while.
     private func finishRequest(_ exchange: Exchange) {
         guard exchange.timer.isScheduled else { return }
         workspace.timers.move(exchange.timer, to: workspace.now + Self.restNanoseconds)

@@ -51,7 +51,8 @@ class HTTP2Session {
     @safe @exclusivity(unchecked) var notes = Notes()
     /// True while a header block has begun and not ended.
     @safe @exclusivity(unchecked) var isInHeaderBlock = false
-    /// Whose block it is. nghttp2 tells of no end where the stream closes in the middle of its block.
+    /// Whose block it is. nghttp2 tells of no end where the stream closes in the middle of its
+    /// block.
     @safe @exclusivity(unchecked) var headerBlockStreamID: Int32 = 0
     @safe @exclusivity(unchecked) var isOutputFull = false
     @safe @exclusivity(unchecked) private var unreportedBytes = 0

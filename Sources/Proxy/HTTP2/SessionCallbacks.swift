@@ -19,8 +19,8 @@ final class SessionCallbacks {
         countUnknownFrames()
     }
 
-    /// nghttp2 drops frames of unknown types without a word. Declared as extensions, and refused one
-    /// by one, they are told of when they begin.
+    /// nghttp2 drops frames of unknown types without a word. Declared as extensions, and refused
+    /// one by one, they are told of when they begin.
     private func countUnknownFrames() {
         for type in UInt8(0x0a)...UInt8.max {
             unsafe nghttp2_option_set_user_recv_extension_type(options, type)

@@ -4,9 +4,8 @@ internal import Synchronization
 /// A listening socket as one worker knows it. Connections hold it, so that one accepted before a
 /// reload is served by the same listener's new terms after it.
 final class Listener {
-    /// The socket, open in the whole process until its last listener is closed. Nil once this one
-    /// is: its connections must not keep the socket open, or whoever connects while they drain would
-    /// wait in the kernel's queue for nobody.
+    /// The socket while it is listened on: open in the process until the last worker has let it
+    /// go, and no longer, so that a removed address refuses clients while the last ones drain.
     private(set) var socket: ListeningSocket?
     let connections: ConnectionCount
     let tag: PollTag
@@ -25,20 +24,24 @@ final class Listener {
         self.generation = generation
     }
 
-    func close() { socket = nil }
-
     func update(_ terms: ListenerTerms, _ generation: Generation) {
         self.terms = terms
         self.generation = generation
     }
+
+    func stopListening() { socket = nil }
 }
 
-/// How many connections were accepted on a socket and have not ended; outlives the socket.
+/// How many connections came over a socket and have not ended, shared by all workers.
 final class ConnectionCount: Sendable {
-    let count = Atomic<Int>(0)
+    private let count = Atomic<Int>(0)
+
+    var value: Int { count.load(ordering: .relaxed) }
+    func began() { count.add(1, ordering: .relaxed) }
+    func ended() { count.subtract(1, ordering: .relaxed) }
 }
 
-/// A bound socket and how many connections it has, shared by all workers.
+/// A bound socket, shared by all workers.
 public final class ListeningSocket: Sendable {
     public let descriptor: Int32
     let connections = ConnectionCount()

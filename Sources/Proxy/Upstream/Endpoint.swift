@@ -32,8 +32,8 @@ final class Endpoint {
         return count
     }
 
-    /// True where another connection may help: none is on its way, and none that is ready is unused,
-    /// which only a server that allows no streams at all leaves without room.
+    /// True where another connection may help: none is on its way, and none that is ready is
+    /// unused, which only a server that allows no streams at all leaves without room.
     var needsConnection: Bool {
         !connections.contains { $0.isAwaited || $0.isReadyAndUnused }
     }
@@ -48,11 +48,20 @@ final class Endpoint {
 
     func connectionSucceeded() { backoff.succeeded() }
 
+    /// Connections that serve requests, if only those they have.
+    var established: Int {
+        var count = 0
+        for connection in connections where connection.isServing { count += 1 }
+        return count
+    }
+
     func retire(_ worker: Worker) {
+        if isRetired { return }
         isRetired = true
         for connection in connections { connection.retire(worker) }
     }
 
+    /// Its upstream came back to the configuration; connections that were retired stay so.
     func unretire() { isRetired = false }
 }
 

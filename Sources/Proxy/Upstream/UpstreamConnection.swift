@@ -56,6 +56,11 @@ final class UpstreamConnection: Connection {
 
     var isReadyAndUnused: Bool { readiness == .ready && attempts.isEmpty && !isDoomed }
 
+    /// True where it takes requests, if not now.
+    var isServing: Bool {
+        readiness == .ready && session.allowsRequests && !isDoomed && !isLingering
+    }
+
     var isAwaited: Bool {
         (readiness == .connecting || readiness == .greeting) && !isDoomed && !isLingering
     }

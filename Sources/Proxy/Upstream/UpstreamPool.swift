@@ -83,7 +83,7 @@ final class UpstreamPool {
         var established = 0
         for endpoint in endpoints {
             awaited += endpoint.awaited
-            established += endpoint.connections.count
+            established += endpoint.established
         }
         // A server that has not said how many streams it takes is taken to take 100.
         if waitingCount >= awaited * 100 {
@@ -151,9 +151,20 @@ final class UpstreamPool {
         counts.pending.subtract(1, ordering: .relaxed)
     }
 
+    /// The caller of an attempt that waits has gone.
+    func gaveUp(_ attempt: Attempt, _ worker: Worker) {
+        stopWaiting(attempt)
+        retireUnused(worker)
+    }
+
     /// Something may have changed: sends what waits while there is room, and refuses it where no
     /// connection is to be had any more.
     func serveWaiting(_ worker: Worker) {
+        serveFirst(worker)
+        retireUnused(worker)
+    }
+
+    private func serveFirst(_ worker: Worker) {
         while let attempt = firstWaiting {
             if let connection = connectionWithRoom(worker) {
                 attempt.use {
@@ -184,7 +195,10 @@ final class UpstreamPool {
 
     /// Takes new terms: endpoints that stay keep their connections, those that left drain.
     func update(_ newTerms: UpstreamTerms, _ worker: Worker) {
-        isRetired = false
+        if isRetired {
+            isRetired = false
+            for endpoint in endpoints { endpoint.unretire() }
+        }
         guard newTerms !== terms else { return }
         let keepsConnections =
             newTerms.limits == terms.limits && newTerms.timeouts == terms.timeouts
@@ -206,9 +220,15 @@ final class UpstreamPool {
         serveWaiting(worker)
     }
 
-    /// The upstream left the configuration: its attempts end by themselves.
+    /// The upstream left the configuration: its attempts end by themselves, those that wait for a
+    /// stream included.
     func retire(_ worker: Worker) {
         isRetired = true
+        retireUnused(worker)
+    }
+
+    private func retireUnused(_ worker: Worker) {
+        guard isRetired, waitingCount == 0 else { return }
         for endpoint in endpoints { endpoint.retire(worker) }
     }
 }
