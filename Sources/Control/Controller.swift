@@ -74,6 +74,8 @@ public final class Controller {
     /// Loads the configuration, listens and starts the workers: connections are accepted from now
     /// on. `serve` is to follow.
     public func start() throws(StartError) {
+        // Seen before it is read, so that a change in between is found.
+        watch.watch([options.path], readSince: .max)
         let result = load()
         guard let snapshot = result.snapshot else { throw .configuration(result) }
         report(result)

@@ -234,7 +234,7 @@ final class UpstreamConnection: Connection {
 
     override func ended(_ worker: Worker) {
         if readiness == .connecting || readiness == .greeting {
-            fail("the server closed the connection before its SETTINGS", worker)
+            fail("the server sent no SETTINGS: does it speak HTTP/2?", worker)
         }
         readiness = .retired
         while let attempt = attempts.last {
