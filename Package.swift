@@ -59,6 +59,7 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["TestKit"], path: "Tests/Simulation",
             swiftSettings: settings),
+        .testTarget(name: "PeersTests", dependencies: ["Peers"], swiftSettings: settings),
         .testTarget(
             name: "SimulationTests", dependencies: ["TestKit"], swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),

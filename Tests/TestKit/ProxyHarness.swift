@@ -1,7 +1,7 @@
 import Configuration
 import Peers
 import Proxy
-import Rules
+import Synchronization
 import Wire
 
 /// The real proxy in a simulated world: its workers, each behind a `SimulatedSystem`.
@@ -12,7 +12,7 @@ final class ProxyHarness {
     private let loads: WorkerLoads
     private let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
     private var socket: ListeningSocket?
-    private let closer: SocketCloser
+    private let closed = ClosedSockets()
     private var installations = 0
     private var turns = 0
     private let origins: Int
@@ -22,16 +22,16 @@ final class ProxyHarness {
         self.world = world
         self.origins = origins
         loads = WorkerLoads(workers: workers)
-        closer = SocketCloser(world)
-        let closer = closer
+        let closed = closed
         let descriptor = world.listen(Scenario.proxyAddress)
-        socket = ListeningSocket(descriptor: descriptor) { closer.close($0) }
+        socket = ListeningSocket(descriptor: descriptor) { closed.add($0) }
         for index in 0..<workers {
             let system = SimulatedSystem(world)
             let worker = Worker(system: system, log: log, loads: loads, index: index)
             loads.join(worker.mailbox, at: index)
             system.turn = { [unowned self] in
                 worker.turn()
+                for descriptor in closed.take() { self.world.closeListener(descriptor) }
                 turns += 1
                 if turns % 64 == 0 { checkMemory(of: worker) }
             }
@@ -128,10 +128,16 @@ final class ProxyHarness {
     }
 }
 
-/// Closes the listening socket in the world when its last owner lets go of it. A simulation is one
-/// thread's; the proxy's API asks for Sendable because its real owners are threads.
-private final class SocketCloser: @unchecked Sendable {
-    private weak var world: World?
-    init(_ world: World) { self.world = world }
-    func close(_ descriptor: Int32) { world?.closeListener(descriptor) }
+/// Listening sockets that their last owner let go of, from whichever thread in real life.
+private final class ClosedSockets: Sendable {
+    private let descriptors = Mutex<[Int32]>([])
+
+    func add(_ descriptor: Int32) { descriptors.withLock { $0.append(descriptor) } }
+
+    func take() -> [Int32] {
+        descriptors.withLock { descriptors in
+            defer { descriptors = [] }
+            return descriptors
+        }
+    }
 }

@@ -52,7 +52,8 @@ final class SimulatedClient {
     func close() {
         isClosing = true
         for connection in connections {
-            if connection.socket.wasCut { connection.socket.cutConnection(byReset: true) }
+            let mayStall = connection.socket.wasCut || connection.socket.link.stall != nil
+            if mayStall { connection.socket.cutConnection(byReset: true) }
             connection.close()
         }
     }

@@ -191,7 +191,7 @@ final class UpstreamConnection: Connection {
             next = min(next, Self.after(readAt, timeouts.keepalive))
         }
         if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
-        return next
+        return min(next, cancelled.deadline)
     }
 
     override func expired(_ worker: Worker) {
@@ -258,6 +258,8 @@ struct CancelledStreams {
     private var forgetAt: Int64 = .max
 
     var count: Int { beforePing + afterPing }
+    /// When `expired` is to be called; `Int64.max` is never.
+    var deadline: Int64 { count > 0 ? forgetAt : .max }
 
     /// True where a PING is to be sent behind the reset.
     mutating func add(now: Int64) -> Bool {
