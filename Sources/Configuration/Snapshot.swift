@@ -32,19 +32,25 @@ public final class ListenerTerms: Sendable {
     public let routes: RouteTable
     public let limits: DownstreamLimits
     public let timeouts: DownstreamTimeouts
-    /// `paths: relaxed`: gRPC requests may use paths outside gRPC's own grammar.
-    public let allowsRelaxedPaths: Bool
+    public let paths: Paths
+
+    public enum Paths: Sendable {
+        /// gRPC requests have paths in gRPC's own grammar.
+        case strict
+        /// They may have others.
+        case relaxed
+    }
 
     public init(
-        name: String, address: SocketAddress, routes: RouteTable, limits: DownstreamLimits,
-        timeouts: DownstreamTimeouts, allowsRelaxedPaths: Bool
+        name: String, address: SocketAddress, routes: RouteTable, paths: Paths,
+        bounds: (limits: DownstreamLimits, timeouts: DownstreamTimeouts)
     ) {
         self.name = name
         self.address = address
         self.routes = routes
-        self.limits = limits
-        self.timeouts = timeouts
-        self.allowsRelaxedPaths = allowsRelaxedPaths
+        self.paths = paths
+        limits = bounds.limits
+        timeouts = bounds.timeouts
     }
 }
 

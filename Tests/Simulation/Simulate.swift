@@ -21,9 +21,8 @@ struct Simulate {
                 print(count == 1 ? report.text : "seed \(seed): \(report.violations[0])")
             }
         }
-        print(
-            "\(count) seeds, \(failures) failed, \(calls) calls, \(complete) complete, \(steps) steps"
-        )
+        print("\(count) seeds, \(failures) failed, \(calls) calls, \(complete) complete")
+        print("\(steps) steps")
         if failures > 0 { exitWithFailure() }
     }
 }

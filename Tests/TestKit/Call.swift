@@ -118,7 +118,7 @@ final class Call {
     var responseBytes: [UInt8] = []
     var responseTrailers: [HeaderField] = []
     private(set) var outcome: Outcome?
-    /// Bytes of the request that were handed to the session, and those it had not framed at the end.
+    /// Bytes of the request that were handed to the session, and those not framed at the end.
     var givenBytes = 0
     var unsentBytes = 0
     /// Of a connection that the world cut or silenced.

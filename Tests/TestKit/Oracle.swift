@@ -10,6 +10,8 @@ struct Oracle {
     var drainedAt: Int64?
     /// The proxy could not accept for a while.
     var lackedDescriptors = false
+    /// An origin's connections fell silent, or never stayed up: calls may wait for as long.
+    var waitingIsFair = false
     static let drainLimit: Int64 = 30_000_000_000
 
     /// What is wrong, in words; empty where all is well.
@@ -204,7 +206,7 @@ struct Oracle {
 
     private func judgeTime(_ call: Call) -> [String] {
         let waited = call.endedAt - call.sentAt
-        if call.attempts.isEmpty, waited > Self.waitMax, !call.wasCut, !isDirect,
+        if call.attempts.isEmpty, waited > Self.waitMax, !call.wasCut, !isDirect, !waitingIsFair,
             call.outcome != .notStarted, call.outcome != .cancelled
         {
             return ["waited \(waited / 1_000_000) ms without an attempt"]

@@ -138,6 +138,10 @@ public final class Simulation {
             || origins.contains { origin in
                 origin.hasFailed || origin.connections.contains { $0.socket.wasCut }
             } && (scenario.hasConnectionFaults || isAnyoneSilent)
+        oracle.waitingIsFair = scenario.origins.contains { plans in
+            plans.contains { $0.link.stall != nil }
+                || plans.last.map { $0.link.cut != nil || !$0.events.isEmpty } ?? true
+        }
         for call in calls {
             for fault in oracle.judge(call) { world.fail(fault) }
         }

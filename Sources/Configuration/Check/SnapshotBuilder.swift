@@ -75,8 +75,9 @@ final class SnapshotBuilder {
     private func makeTerms(_ draft: ListenerDraft, _ table: RouteTable) -> ListenerTerms? {
         guard let address = draft.address else { return nil }
         return ListenerTerms(
-            name: draft.name, address: address, routes: table, limits: draft.limits,
-            timeouts: draft.timeouts, allowsRelaxedPaths: draft.allowsRelaxedPaths)
+            name: draft.name, address: address, routes: table,
+            paths: draft.allowsRelaxedPaths ? .relaxed : .strict,
+            bounds: (draft.limits, draft.timeouts))
     }
 
     private func makeTerms(_ draft: UpstreamDraft) -> UpstreamTerms {

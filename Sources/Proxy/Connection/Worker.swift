@@ -92,6 +92,7 @@ public final class Worker {
             switch target {
             case .exchange(let exchange): exchange.use(exchangeTimerFired)
             case .connection(let connection): connection.use { $0.timerFired(self) }
+            case .pool(let pool): pool.use { $0.retryTimerFired(self) }
             case .accepting:
                 acceptTimer = .none
                 resumeAccepting()
@@ -164,7 +165,11 @@ public final class Worker {
         if oldGenerations.isEmpty { return }
         oldGenerations.removeAll { $0.users == 0 }
         if oldGenerations.isEmpty {
-            pools.removeAll { $0.isRetired && !$0.hasConnections && $0.waitingCount == 0 }
+            pools.removeAll {
+                guard $0.isRetired, !$0.hasConnections, $0.waitingCount == 0 else { return false }
+                $0.cancelRetry(workspace)
+                return true
+            }
         }
     }
 

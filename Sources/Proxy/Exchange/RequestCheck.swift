@@ -68,7 +68,7 @@ enum RequestCheck {
         switch path.use(RequestPath.check) {
         case .grpc(let serviceEnd): return .fine(serviceEnd: serviceEnd)
         case .plain:
-            if !exchange.isGRPC || listener.allowsRelaxedPaths { return .fine(serviceEnd: 0) }
+            if !exchange.isGRPC || listener.paths == .relaxed { return .fine(serviceEnd: 0) }
             let words = "the path is not /Service/Method in gRPC's grammar"
             return .refused(ProxyError(.badPath, .downstream, words))
         case .refused(let refusal):

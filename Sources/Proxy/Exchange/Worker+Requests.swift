@@ -160,7 +160,7 @@ extension Worker {
         case .ready(let connection): begin(attempt, on: connection)
         case .wait:
             attempt.exchange.use { $0.phase = .waiting }
-            pool.wait(attempt)
+            pool.wait(attempt, self)
         case .refused(let error): attempt.exchange.use { answer($0, error) }
         }
     }

@@ -99,9 +99,9 @@ final class ServerSession: HTTP2Session {
         _ frame: nghttp2_frame, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
         // Looked up again: a block may arrive in several reads, with other streams' frames between.
-        guard let exchange = exchange(of: unsafe frame.hd.stream_id) else { return true }
+        guard let owner = exchange(of: unsafe frame.hd.stream_id) else { return true }
         let isRequest = unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST
-        let verdict = exchange.use { exchange in
+        let verdict = owner.use { exchange in
             blocks.use { pool in
                 isRequest
                     ? exchange.requestFieldReceived(name, value, flags, pool)
@@ -112,7 +112,7 @@ final class ServerSession: HTTP2Session {
         case .taken: return true
         case .malformed:
             reset(unsafe frame.hd.stream_id, code: .protocolError)
-            exchange.use { exchange in
+            owner.use { exchange in
                 segments.use { exchange.request.discard(returning: $0) }
             }
             return true

@@ -6,6 +6,8 @@ typealias WorkerTimer = TimerWheel<TimerTarget>.Timer
 enum TimerTarget: BitwiseCopyable {
     case exchange(Borrowed<Exchange>)
     case connection(Borrowed<Connection>)
+    /// An upstream's endpoints may be connected to again.
+    case pool(Borrowed<UpstreamPool>)
     /// The listeners accept again.
     case accepting
 }

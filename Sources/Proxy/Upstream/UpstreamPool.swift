@@ -27,6 +27,7 @@ final class UpstreamPool {
     private var firstWaiting: Borrowed<Attempt>?
     private var lastWaiting: Borrowed<Attempt>?
     private(set) var waitingCount = 0
+    private var retryTimer = WorkerTimer.none
     private(set) var isRetired = false
 
     init(_ terms: UpstreamTerms, _ counts: UpstreamCounts) {
@@ -118,7 +119,7 @@ final class UpstreamPool {
 
     // MARK: Waiting
 
-    func wait(_ attempt: Attempt) {
+    func wait(_ attempt: Attempt, _ worker: Worker) {
         attempt.state = .pending
         attempt.previousPending = lastWaiting
         attempt.nextPending = nil
@@ -130,7 +131,28 @@ final class UpstreamPool {
         lastWaiting = Borrowed(attempt)
         waitingCount += 1
         counts.pending.add(1, ordering: .relaxed)
+        scheduleRetry(worker)
     }
+
+    /// Looks again when the first endpoint that failed may be tried: the connections that those who
+    /// wait hope for may stay full for as long as their streams like.
+    private func scheduleRetry(_ worker: Worker) {
+        guard waitingCount > 0, !retryTimer.isScheduled else { return }
+        var retryAt = Int64.max
+        for endpoint in endpoints where endpoint.retryAt > worker.workspace.now {
+            retryAt = min(retryAt, endpoint.retryAt)
+        }
+        guard retryAt < .max else { return }
+        retryTimer = worker.workspace.timers.schedule(.pool(Borrowed(self)), at: retryAt)
+    }
+
+    func retryTimerFired(_ worker: Worker) {
+        retryTimer = .none
+        serveWaiting(worker)
+    }
+
+    /// Nothing may name a pool that is let go.
+    func cancelRetry(_ workspace: Workspace) { workspace.timers.cancel(&retryTimer) }
 
     func stopWaiting(_ attempt: Attempt) {
         guard attempt.state == .pending else { return }
@@ -172,7 +194,7 @@ final class UpstreamPool {
                     worker.begin($0, on: connection)
                 }
             } else if isAnyAwaitedOrFull(worker) {
-                return
+                return scheduleRetry(worker)
             } else {
                 attempt.use {
                     stopWaiting($0)

@@ -56,7 +56,8 @@ public struct RouteProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .tooManyMethods:
             "uses an HTTP method beyond the \(RouteTable.methodsMax) that all together may use"
         case .textTooLong:
-            "has a path beyond 64 KiB, 4 GiB of text in all, or more than \(RouteTable.containsBytesMax) bytes to contain"
+            "has a path beyond 64 KiB, 4 GiB of text in all, or more than "
+                + "\(RouteTable.containsBytesMax) bytes to contain"
         }
     }
 }
