@@ -34,6 +34,7 @@ public final class Controller {
     /// When files that never rest are read all the same.
     private static let unrestNanoseconds: Int64 = 5_000_000_000
     private static let spreadNanoseconds: Int64 = 1_000_000_000
+    private static let endNanoseconds: Int64 = 2_000_000_000
     private static let pollMilliseconds: Int32 = 5_000
 
     private let options: Options
@@ -51,6 +52,8 @@ public final class Controller {
     private var firstChangedAt: Int64 = 0
     private var drainLimit: Int64 = 0
     private var isDraining = false
+    /// When the process ends in any case.
+    private var endBy: Int64?
     /// Ends it from other threads.
     public let stopper: Stopper
 
@@ -111,6 +114,7 @@ public final class Controller {
             let left = changedAt + Self.quietNanoseconds - Waiting.now()
             milliseconds = Int32(clamping: max(0, left / 1_000_000 + 1))
         }
+        if endBy != nil { milliseconds = min(milliseconds, 100) }
         let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
@@ -121,6 +125,8 @@ public final class Controller {
             }
         }
         if stopper.isAsked, !isDraining { terminate() }
+        // A worker that does not hear must not keep a process that was told twice to end.
+        if let endBy, Waiting.now() >= endBy { Waiting.exitAtOnce() }
         lookAtFiles()
         letSnapshotsGo()
         writeLog()
@@ -203,6 +209,7 @@ public final class Controller {
         guard !isDraining else {
             logger.notice("ending at once")
             for worker in workers { worker.mailbox.post(.stop) }
+            if endBy == nil { endBy = Waiting.now() + Self.endNanoseconds }
             return
         }
         isDraining = true

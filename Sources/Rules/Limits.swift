@@ -105,7 +105,6 @@ public struct UpstreamTimeouts: Equatable, Sendable {
     public var keepalive: Int64 = 0
     /// How long a PING's ACK may take.
     public var keepaliveAck: Int64 = 20_000_000_000
-    public var drain: Int64 = 30_000_000_000
     /// TCP_USER_TIMEOUT: unacknowledged bytes end the connection (gRFC A18).
     public var tcpUser: Int64 = 20_000_000_000
 

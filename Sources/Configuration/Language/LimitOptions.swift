@@ -127,7 +127,6 @@ enum OptionTables {
             "keepalive", \.keepalive,
             "PING when nothing was read for so long; many servers strike below 5m"),
         .time("keepalive_ack", \.keepaliveAck, "How long a PING's acknowledgement may take"),
-        .duration("drain", \.drain, "How long a draining connection may take to end its streams"),
         .duration(
             "tcp_user", \.tcpUser, "How long bytes may stay unacknowledged (TCP_USER_TIMEOUT)"),
     ]

@@ -33,6 +33,8 @@ class Connection {
     private(set) var isTripLogged = false
     private var hasEnded = false
     var isConnecting = false
+    /// The socket holds more than was read; the next turn reads on.
+    var isUnread = false
 
     init(_ tag: PollTag, _ peer: SocketAddress, _ session: HTTP2Session) {
         self.tag = tag
@@ -58,6 +60,12 @@ class Connection {
     /// Begins to write what there is to say; a subclass may have more to do first.
     func connected(_ worker: Worker) {}
 
+    /// Requests taken from the connection before others have their turn.
+    var requestsPerTurn: Int { .max }
+
+    /// Encoded bytes that a full socket may leave waiting.
+    var outputBytesMax: Int { Workspace.outputBytes }
+
     /// Streams that are open.
     var streamCount: Int { 0 }
 
@@ -78,6 +86,7 @@ class Connection {
     /// Ends after a few reads or many requests: `again` says that the socket holds more.
     func receive(_ worker: Worker, hungUp: Bool, again: inout Bool) -> Fate {
         let workspace = worker.workspace
+        var streamsBegan = 0
         reads: for _ in 0..<Self.readsPerTurn {
             switch workspace.input.receive(from: tag.descriptor, workspace.system) {
             case .ended, .failed: return .ended
@@ -85,10 +94,11 @@ class Connection {
             case .bytes(let count):
                 if state == .lingering { continue }
                 guard feed(worker, count) else { return finish(worker) }
+                streamsBegan += takeStreamsBegan()
                 // A short read emptied the socket: the next edge will tell of more. Not so a FIN
                 // that came with these bytes: one edge told of both.
                 if count < workspace.input.capacity && !hungUp { return .open }
-                if takeStreamsBegan() >= worker.requestsPerTurn { break reads }
+                if streamsBegan >= requestsPerTurn { break reads }
             }
         }
         again = true
@@ -109,7 +119,7 @@ class Connection {
             session.notes.exceeded = nil
             tripped(limit, worker)
         }
-        if let limit = session.notes.tripped {
+        if let limit = session.notes.tripped, !session.isTerminated {
             tripped(limit, worker)
             session.terminate(code: limit == .settingsAck ? .settingsTimeout : .enhanceYourCalm)
         }
@@ -145,7 +155,7 @@ class Connection {
         while true {
             let output = workspace.output
             output.removeAll()
-            let encoded = session.encode(into: output, byteLimit: Workspace.outputBytes)
+            let encoded = session.encode(into: output, byteLimit: outputBytesMax)
             if output.count > 0 {
                 guard send(output, workspace) else { return .ended }
                 if unsent != nil { return .open }
@@ -212,6 +222,8 @@ class Connection {
     func finish(_ worker: Worker) -> Fate {
         guard state == .open else { return .open }
         _ = flushLast(worker.workspace)
+        // What the last frames had callbacks note is about exchanges that are given back below.
+        worker.process()
         if unsent != nil { return .ended }
         state = .lingering
         end(worker)
@@ -234,6 +246,8 @@ class Connection {
     /// Makes sure that the timer fires by `deadline`.
     func schedule(_ deadline: Int64, _ workspace: Workspace) {
         guard deadline < .max else { return }
+        // Never for the tick that is being fired: a deadline that stays in the past must not spin.
+        let deadline = max(deadline, workspace.now + 1_000_000)
         if timer.isScheduled {
             guard deadline < timerAt || timerAt == 0 else { return }
             workspace.timers.move(timer, to: deadline)

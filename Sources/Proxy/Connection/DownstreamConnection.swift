@@ -42,6 +42,8 @@ final class DownstreamConnection: Connection {
     }
 
     override var streamCount: Int { exchanges.count }
+    override var requestsPerTurn: Int { limits.requestsPerTurn }
+    override var outputBytesMax: Int { min(Workspace.outputBytes, limits.unreadOutputBytes) }
     override func describe() -> String { "listener=\(listener.terms.name) peer=\(peer)" }
 
     // MARK: Exchanges
@@ -95,7 +97,7 @@ final class DownstreamConnection: Connection {
     }
 
     private var idleDeadline: Int64 {
-        exchanges.isEmpty ? Self.after(idleSince, timeouts.idle) : .max
+        exchanges.isEmpty && !drain.isDraining ? Self.after(idleSince, timeouts.idle) : .max
     }
 
     private var nextDeadline: Int64 {

@@ -21,6 +21,7 @@ public final class Worker {
     /// Those that the last installation or a drain closed.
     private var closedListeners: [Listener] = []
     private var pools: [UpstreamPool] = []
+    private var hasRetiredPools = false
     private var doomed: [Connection] = []
     /// Sockets that were not read to their end in this turn.
     private var unread: [PollTag] = []
@@ -31,8 +32,6 @@ public final class Worker {
     private var acceptsPaused = false
     public private(set) var isOver = false
     private(set) var connectionCount = 0
-    let requestsPerTurn = 32
-
     private var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
 
     private static let acceptsPerTurn = 64
@@ -65,6 +64,9 @@ public final class Worker {
         for slot in table { if let connection = slot.connection { doom(connection) } }
         while let connection = doomed.popLast() { tearDown(connection) }
         workspace.dirty.removeAll()
+        for message in mailbox.close() {
+            if case .adopt(let descriptor, _, _) = message { workspace.system.close(descriptor) }
+        }
     }
 
     /// When `turn` has something to do even if nothing becomes ready; nil is never.
@@ -117,6 +119,7 @@ public final class Worker {
         guard slot.generation == tag.generation, let connection = slot.connection,
             !connection.isDoomed
         else { return }
+        connection.isUnread = false
         // Whether the peer ended its side was told once; reading to the end finds out again.
         read(connection, hungUp: true)
     }
@@ -125,7 +128,10 @@ public final class Worker {
         var again = false
         let fate = connection.receive(self, hungUp: hungUp, again: &again)
         if fate == .ended { return doom(connection) }
-        if again { unread.append(connection.tag) }
+        if again, !connection.isUnread {
+            connection.isUnread = true
+            unread.append(connection.tag)
+        }
     }
 
     /// Looks at what the callbacks of the last read or flush noted.
@@ -162,15 +168,14 @@ public final class Worker {
     }
 
     private func letGenerationsGo() {
-        if oldGenerations.isEmpty { return }
-        oldGenerations.removeAll { $0.users == 0 }
-        if oldGenerations.isEmpty {
-            pools.removeAll {
-                guard $0.isRetired, !$0.hasConnections, $0.waitingCount == 0 else { return false }
-                $0.cancelRetry(workspace)
-                return true
-            }
+        if !oldGenerations.isEmpty { oldGenerations.removeAll { $0.users == 0 } }
+        guard hasRetiredPools, oldGenerations.isEmpty else { return }
+        pools.removeAll {
+            guard $0.isRetired, !$0.hasConnections, $0.waitingCount == 0 else { return false }
+            $0.cancelRetry(workspace)
+            return true
         }
+        hasRetiredPools = pools.contains { $0.isRetired }
     }
 
     // MARK: Connections
@@ -187,9 +192,9 @@ public final class Worker {
                 if target == index {
                     adopt(descriptor, peer, listener)
                 } else {
-                    loads.post(
-                        .adopt(descriptor: descriptor, peer: peer, socket: socket),
-                        to: target)
+                    let message = Mailbox.Message.adopt(
+                        descriptor: descriptor, peer: peer, socket: socket)
+                    if !loads.post(message, to: target) { workspace.system.close(descriptor) }
                 }
             }
         }
@@ -354,6 +359,7 @@ public final class Worker {
         let removed = known.filter { pool in !updated.contains { $0 === pool } }
         for pool in removed where !pool.isRetired { pool.retire(self) }
         pools = updated + removed
+        hasRetiredPools = pools.contains { $0.isRetired }
         if let generation { oldGenerations.append(generation) }
         let next = Generation(snapshot, updated)
         generation = next
@@ -462,8 +468,9 @@ public final class WorkerLoads: Sendable {
         return index
     }
 
-    func post(_ message: Mailbox.Message, to index: Int) {
-        loads[index].mailbox.withLock { $0 }?.post(message)
+    /// False where that worker has ended.
+    func post(_ message: Mailbox.Message, to index: Int) -> Bool {
+        loads[index].mailbox.withLock { $0 }?.post(message) ?? false
     }
 
     func ended(_ index: Int) { loads[index].connections.subtract(1, ordering: .relaxed) }

@@ -38,6 +38,8 @@ extension Worker {
         generation.users += 1
         exchange.phase = .deciding
         exchange.progressAt = workspace.now
+        exchange.timer = workspace.timers.schedule(
+            .exchange(Borrowed(exchange)), at: nextDeadline(exchange))
         let verdict = connection.use { RequestCheck.check(exchange, $0.listener.terms) }
         switch verdict {
         case .refused(let error):
@@ -78,9 +80,6 @@ extension Worker {
                 return false
             }
         }
-        let timer = workspace.timers.schedule(
-            .exchange(Borrowed(exchange)), at: nextDeadline(exchange))
-        exchange.timer = timer
         return true
     }
 
@@ -187,7 +186,7 @@ extension Worker {
             exchange.phase = .forwarding
             attempt.state = .streaming
             attempt.pool?.use { $0.requestBegan() }
-            connection.attach(attempt, streamID)
+            connection.attach(attempt, streamID, workspace)
             connection.markDirty(workspace)
             hurryTimer(exchange, connection.stalledWriter)
         }

@@ -183,7 +183,9 @@ extension Worker {
         let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
         if !hasStarted { return answerLocally(exchange, error) }
         let isFinished = exchange.attempt.use { $0.response.flow.isFinished }
-        if isFinished || exchange.phase == .answering { return }
+        if isFinished { return }
+        // Its own answer was not taken either.
+        if exchange.phase == .answering { return resetDownstream(exchange, .cancel) }
         exchange.phase = .answering
         exchange.request.discard(returning: workspace.segments)
         // A caller that takes no bytes would not see trailers before them either.

@@ -117,7 +117,9 @@ final class ServerSession: HTTP2Session {
             }
             return true
         case .refused:
+            // Resets that a client makes Weir send count as its own (CVE-2025-8671).
             notes.exceeded = isRequest ? .headerList : .trailers
+            streamReset(unsafe frame.hd.stream_id)
             return false
         case .abusive:
             trip(isRequest ? .headerList : .trailers)

@@ -17,16 +17,31 @@ public final class Mailbox: Sendable {
         case census(@Sendable (Census) -> Void)
     }
 
-    private let messages = Mutex<[Message]>([])
+    /// Nil once the worker has ended.
+    private let messages = Mutex<[Message]?>([])
     private let hasMessages = Atomic<Bool>(false)
     private let waker: Waker
 
     init(waker: Waker) { self.waker = waker }
 
-    public func post(_ message: Message) {
-        messages.withLock { $0.append(message) }
+    /// False where the worker has ended: nobody will take the message.
+    @discardableResult
+    public func post(_ message: Message) -> Bool {
+        let isTaken = messages.withLock { messages in
+            messages?.append(message)
+            return messages != nil
+        }
         hasMessages.store(true, ordering: .releasing)
         waker.ring()
+        return isTaken
+    }
+
+    /// Takes what is left; nothing can be posted any more.
+    func close() -> [Message] {
+        messages.withLock { messages in
+            defer { messages = nil }
+            return messages ?? []
+        }
     }
 
     /// True where a turn has something to take.
@@ -35,8 +50,9 @@ public final class Mailbox: Sendable {
     func take() -> [Message] {
         guard hasMessages.exchange(false, ordering: .acquiringAndReleasing) else { return [] }
         return messages.withLock { messages in
-            defer { messages = [] }
-            return messages
+            guard let taken = messages else { return [] }
+            messages = []
+            return taken
         }
     }
 }

@@ -70,9 +70,12 @@ final class UpstreamConnection: Connection {
 
     // MARK: Attempts
 
-    func attach(_ attempt: Attempt, _ streamID: Int32) {
+    func attach(_ attempt: Attempt, _ streamID: Int32, _ workspace: Workspace) {
         attempt.upstream.attach(self, streamID, place: attempts.count)
         attempts.append(Borrowed(attempt))
+        if attempts.count == 1, timeouts.keepalive > 0 {
+            schedule(Self.after(readAt, timeouts.keepalive), workspace)
+        }
     }
 
     /// Takes an attempt off the list; the last one moves to its place.
@@ -184,10 +187,11 @@ final class UpstreamConnection: Connection {
         case .greeting: return Self.after(openedAt, timeouts.settings)
         case .ready, .retired: break
         }
-        var next = attempts.isEmpty ? Self.after(idleSince, timeouts.idle) : .max
+        let isReady = readiness == .ready
+        var next = attempts.isEmpty && isReady ? Self.after(idleSince, timeouts.idle) : .max
         if pingSentAt > 0 {
             next = min(next, Self.after(pingSentAt, timeouts.keepaliveAck))
-        } else if !attempts.isEmpty {
+        } else if !attempts.isEmpty, isReady {
             next = min(next, Self.after(readAt, timeouts.keepalive))
         }
         if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
@@ -223,8 +227,8 @@ final class UpstreamConnection: Connection {
             session.submitPing()
             markDirty(worker.workspace)
         }
-        if attempts.isEmpty, now >= Self.after(idleSince, timeouts.idle) {
-            worker.workspace.counters.add(.upstreamIdle)
+        if readiness == .ready, attempts.isEmpty, now >= Self.after(idleSince, timeouts.idle) {
+            tripped(.upstreamIdle, worker)
             retire(worker)
         }
         schedule(nextDeadline, worker.workspace)
@@ -263,7 +267,8 @@ struct CancelledStreams {
 
     /// True where a PING is to be sent behind the reset.
     mutating func add(now: Int64) -> Bool {
-        forgetAt = now + Self.forgetNanoseconds
+        // Not later with each: a burst would never be forgotten.
+        if forgetAt == .max { forgetAt = now + Self.forgetNanoseconds }
         guard !isPingOut, mayPing else {
             afterPing += 1
             return false
@@ -280,13 +285,17 @@ struct CancelledStreams {
     mutating func pingAcked() {
         beforePing = 0
         isPingOut = false
+        if count == 0 { forgetAt = .max }
     }
 
     /// True where streams were forgotten.
     mutating func expired(now: Int64) -> Bool {
         guard now >= forgetAt, count > 0 else { return false }
-        self = CancelledStreams()
-        mayPing = false
+        beforePing = 0
+        // Those of the last second have one more.
+        swap(&beforePing, &afterPing)
+        isPingOut = false
+        forgetAt = count > 0 ? now + Self.forgetNanoseconds : .max
         return true
     }
 }
