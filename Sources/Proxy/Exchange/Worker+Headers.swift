@@ -45,22 +45,25 @@ extension Worker {
         }
         guard let path = headers.value(at: head.path) else { return }
         guard let change = rewrite?.path else { return builder.append(":path", path) }
-        builder.append(":path", path.use { change.applied(to: $0) })
+        builder.append(":path", path.use { rewritten($0, change) })
     }
 
     /// Sets what goes to the client: the response's own block, or one with the route's edits.
     func editResponseHeaders(_ exchange: Exchange, _ attempt: Attempt) {
-        guard let edits = exchange.route?.use({ $0.responseHeaders }) else {
-            attempt.outgoingHeaders = attempt.response.headers
-            return
-        }
+        attempt.outgoingHeaders = edited(attempt.response.headers, exchange, attempt)
+    }
+
+    /// A response's block with the edits of the exchange's route, if it has any.
+    func edited(
+        _ headers: HeaderBlock, _ exchange: Exchange, _ attempt: Attempt
+    ) -> HeaderBlock {
+        guard let edits = exchange.route?.use({ $0.responseHeaders }) else { return headers }
         var builder = HeaderBuilder(attempt, workspace.blocks)
-        let headers = attempt.response.headers
         for index in 0..<headers.count where !edits.drops(headers.name(index)) {
             builder.append(headers, at: index)
         }
         builder.append(edits)
-        attempt.outgoingHeaders = builder.isWhole ? builder.block : headers
+        return builder.isWhole ? builder.block : headers
     }
 }
 
@@ -132,27 +135,6 @@ extension HeaderEdits {
     }
 }
 
-extension Rewrite.PathRewrite {
-    /// The path with its matched prefix, or all of it but the query, replaced.
-    func applied(to path: Span<UInt8>) -> [UInt8] {
-        var result: [UInt8] = []
-        var rest = path.count
-        switch self {
-        case .prefix(let count, let replacement):
-            result = replacement
-            rest = min(count, path.count)
-        case .full(let replacement):
-            result = replacement
-            for index in path.indices where path[index] == UInt8(ascii: "?") {
-                rest = index
-                break
-            }
-        }
-        for index in rest..<path.count { result.append(path[index]) }
-        return result
-    }
-}
-
 extension Redirect {
     /// The absolute URL that the client is sent to (RFC 9110, 10.2.2).
     func location(of exchange: Exchange) -> [UInt8] {
@@ -171,9 +153,19 @@ extension Redirect {
         location += hostname ?? host ?? []
         if let port { location += Array(":\(port)".utf8) }
         guard let asked = headers.value(at: head.path) else { return location }
-        location += asked.use { asked in
-            path?.applied(to: asked) ?? asked.indices.map { asked[$0] }
+        asked.use { asked in
+            if let path {
+                path.append(rewriting: asked, to: &location)
+            } else {
+                for index in asked.indices { location.append(asked[index]) }
+            }
         }
         return location
     }
+}
+
+private func rewritten(_ path: Span<UInt8>, _ change: Rewrite.PathRewrite) -> [UInt8] {
+    var result: [UInt8] = []
+    change.append(rewriting: path, to: &result)
+    return result
 }

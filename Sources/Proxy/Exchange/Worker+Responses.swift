@@ -81,8 +81,28 @@ extension Worker {
 
     /// The server's stream is closed, or its HEADERS were never sent.
     func upstreamClosed(_ attempt: Attempt, _ code: UInt32) {
+        if attempt.failedToSend, attempt.state == .streaming { return sendElsewhere(attempt) }
         guard let error = closed(attempt, code) else { return }
         attempt.exchange.use { answer($0, error) }
+    }
+
+    /// The request's HEADERS never left: its connection was told to take no more between the turn's
+    /// reading and its flush. Nothing of the body was taken either, so that any connection will do
+    /// (gRFC A6: what never left is retried for free).
+    private func sendElsewhere(_ attempt: Attempt) {
+        guard let connection = attempt.upstream.connection, let pool = attempt.pool else { return }
+        connection.use {
+            $0.detach(attempt, workspace)
+            $0.endIfUnused(self)
+        }
+        pool.use { $0.requestEnded() }
+        attempt.failedToSend = false
+        attempt.state = .idle
+        attempt.exchange.use { exchange in
+            exchange.request.flow.reopenSink()
+            exchange.phase = .deciding
+            pool.use { place(attempt, in: $0) }
+        }
     }
 
     /// The server's connection ended under the attempt.
@@ -244,17 +264,18 @@ extension Worker {
         } else {
             let body = Array((error.detail + "\n").utf8)
             let text = Array("text/plain; charset=utf-8".utf8)
-            respond(exchange, status: error.httpStatus, contentType: text, body: body)
+            let response = DirectResponse(
+                status: error.httpStatus, contentType: text, body: body,
+                grpcStatus: error.grpcStatus.rawValue, message: error.detail)
+            respond(exchange, response, isRoutes: false)
         }
     }
 
     func respond(_ exchange: Exchange, _ response: DirectResponse) {
         guard exchange.isGRPC else {
-            return respond(
-                exchange, status: response.status, contentType: response.contentType,
-                body: response.body)
+            return respond(exchange, response, isRoutes: true)
         }
-        submitOwn(exchange, hasBody: false) { attempt in
+        submitOwn(exchange, hasBody: false, isRoutes: true) { attempt in
             var block = HeaderBlock()
             append(":status", "200", to: &block, attempt)
             append("content-type", "application/grpc", to: &block, attempt)
@@ -263,15 +284,15 @@ extension Worker {
         }
     }
 
-    private func respond(
-        _ exchange: Exchange, status: UInt16, contentType: [UInt8], body: [UInt8]
-    ) {
+    /// In HTTP's words.
+    private func respond(_ exchange: Exchange, _ response: DirectResponse, isRoutes: Bool) {
+        let body = response.body
         let isHead = exchange.request.headers.value(at: exchange.head.method)?.equals("HEAD")
         let sendsBody = !body.isEmpty && isHead != true
-        submitOwn(exchange, hasBody: sendsBody) { attempt in
+        submitOwn(exchange, hasBody: sendsBody, isRoutes: isRoutes) { attempt in
             var block = HeaderBlock()
-            append(":status", Array("\(status)".utf8), to: &block, attempt)
-            if !body.isEmpty { append("content-type", contentType, to: &block, attempt) }
+            append(":status", Array("\(response.status)".utf8), to: &block, attempt)
+            if !body.isEmpty { append("content-type", response.contentType, to: &block, attempt) }
             append("content-length", Array("\(body.count)".utf8), to: &block, attempt)
             if sendsBody {
                 attempt.response.body.append(body, from: workspace.segments)
@@ -282,7 +303,7 @@ extension Worker {
 
     func respond(_ exchange: Exchange, _ redirect: Redirect) {
         let location = redirect.location(of: exchange)
-        submitOwn(exchange, hasBody: false) { attempt in
+        submitOwn(exchange, hasBody: false, isRoutes: true) { attempt in
             var block = HeaderBlock()
             append(":status", Array("\(redirect.status)".utf8), to: &block, attempt)
             append("location", location, to: &block, attempt)
@@ -291,9 +312,10 @@ extension Worker {
         }
     }
 
-    /// Submits a response that `fill` makes; the exchange's attempt carries it.
+    /// Submits a response that `fill` makes; the exchange's attempt carries it. `isRoutes`: its
+    /// route is what answers, so that the route's edits apply.
     private func submitOwn(
-        _ exchange: Exchange, hasBody: Bool, _ fill: (Attempt) -> HeaderBlock
+        _ exchange: Exchange, hasBody: Bool, isRoutes: Bool = false, _ fill: (Attempt) -> HeaderBlock
     ) {
         guard exchange.downstream.isOpen else { return }
         workspace.counters.add(.localAnswers)
@@ -302,7 +324,8 @@ extension Worker {
         exchange.resetsAfterResponse = !exchange.request.flow.isEnded
         exchange.attempt.use { attempt in
             attempt.response.reset(returning: workspace.segments)
-            attempt.outgoingHeaders = fill(attempt)
+            let headers = fill(attempt)
+            attempt.outgoingHeaders = isRoutes ? edited(headers, exchange, attempt) : headers
             attempt.response.flow.headersReceived()
             attempt.response.flow.endReceived()
             _ = attempt.response.flow.advance(available: attempt.response.body.count)
