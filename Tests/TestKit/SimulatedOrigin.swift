@@ -61,11 +61,15 @@ final class OriginConnection: PeerEnd {
     private var calls: [Int32: Call] = [:]
     private var order: [Int32] = []
     private(set) var hasEnded = false
+    private var isLeaving = false
 
     func perform(_ event: OriginConnectionPlan.Event) {
         guard !isOver else { return }
         switch event {
+        // A last stream must not rise again (RFC 9113, 6.8): one of these is enough.
+        case .leave where isLeaving, .disown where isLeaving: return
         case .leave(let pause):
+            isLeaving = true
             session.shutdownNotice()
             world.after(pause) { [self] in
                 guard !isOver else { return }
@@ -73,6 +77,7 @@ final class OriginConnection: PeerEnd {
                 wakeSoon()
             }
         case .disown(let count):
+            isLeaving = true
             let last = order.count > count ? order[order.count - 1 - count] : 0
             for stream in order where stream > last { attempts[stream]?.isUnprocessed = true }
             session.goAway(lastStream: last, ErrorCode.noError)

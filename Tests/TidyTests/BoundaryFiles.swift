@@ -35,7 +35,6 @@ enum BoundaryFiles {
         "Sources/Proxy/Upstream/Endpoint.swift": [.exclusivity: 1],
         "Sources/Proxy/Upstream/UpstreamConnection.swift": [.exclusivity: 2],
         "Sources/Rules/RegularExpression.swift": [.nonisolated: 2],
-        "Tests/TestKit/ProxyHarness.swift": [.sendable: 1],
     ]
 
     enum Unchecked: String, CaseIterable {
