@@ -95,7 +95,7 @@ final class DownstreamConnection: Connection {
     }
 
     private var idleDeadline: Int64 {
-        exchanges.isEmpty ? Self.after(idleSince, timeouts.idle) : .max
+        exchanges.isEmpty && !drain.isDraining ? Self.after(idleSince, timeouts.idle) : .max
     }
 
     private var nextDeadline: Int64 {
@@ -120,7 +120,7 @@ final class DownstreamConnection: Connection {
             perform(drain.expired(now: now), worker)
         }
         if let (limit, code) = brokenPromise(now) { return end(limit, code, worker) }
-        if now >= idleDeadline, !drain.isDraining {
+        if now >= idleDeadline {
             // Without a stream there is nothing that a first GOAWAY would save; a request that
             // crosses the second is above its last ID, so that the client knows it was not seen.
             tripped(.idle, worker)

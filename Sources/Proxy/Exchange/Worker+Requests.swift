@@ -155,7 +155,7 @@ extension Worker {
         }
     }
 
-    private func place(_ attempt: Attempt, in pool: UpstreamPool) {
+    func place(_ attempt: Attempt, in pool: UpstreamPool) {
         switch pool.place(attempt, self) {
         case .ready(let connection): begin(attempt, on: connection)
         case .wait:
