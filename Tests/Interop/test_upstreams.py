@@ -403,3 +403,25 @@ def test_a_stopped_server_is_no_reason_to_stop(start_weir, start_process, start_
     client = dial(start_weir(port, start_origin().port))
     for _ in range(10):
         assert client.until_over(client.request(GRPC, EMPTY_MESSAGE)).grpc_status == 0
+
+
+def test_a_retired_connection_s_keepalive_keeps_no_loop(start_weir, start_origin, dial):
+    """GOAWAY came and a stream goes on: PINGs go on as well, and other clients are served."""
+    def script(connection):
+        if len(origin.connections) > 1:
+            return frames.answer_all(connection)
+        stream = connection.next_request(60)
+        connection.send_goaway(stream.number)
+        connection.until(
+            lambda: sum(f.kind == frames.PING for f in connection.frames) > 1, "two PINGs")
+        frames.answer(connection, stream)
+        silent(connection)
+
+    origin = start_origin(script)
+    proxy = start_weir(origin.port, upstream={
+        "timeouts": {"keepalive": "200ms", "keepalive_ack": "1s"}})
+    client = dial(proxy)
+    held = client.request(GRPC, EMPTY_MESSAGE)
+    client.poll(0.5)
+    assert client.until_over(client.request(GRPC, EMPTY_MESSAGE)).grpc_status == 0
+    assert client.until_over(held).grpc_status == 0

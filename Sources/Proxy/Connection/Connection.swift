@@ -243,10 +243,10 @@ class Connection {
 
     // MARK: Time
 
-    /// Makes sure that the timer fires by `deadline`.
+    /// Makes sure that the timer fires by `deadline`, if not in this turn: one whose deadline stays
+    /// behind must not keep the loop.
     func schedule(_ deadline: Int64, _ workspace: Workspace) {
         guard deadline < .max else { return }
-        // Never for the tick that is being fired: a deadline that stays in the past must not spin.
         let deadline = max(deadline, workspace.now + 1_000_000)
         if timer.isScheduled {
             guard deadline < timerAt || timerAt == 0 else { return }

@@ -122,7 +122,7 @@ final class DownstreamConnection: Connection {
             perform(drain.expired(now: now), worker)
         }
         if let (limit, code) = brokenPromise(now) { return end(limit, code, worker) }
-        if now >= idleDeadline, !drain.isDraining {
+        if now >= idleDeadline {
             // Without a stream there is nothing that a first GOAWAY would save; a request that
             // crosses the second is above its last ID, so that the client knows it was not seen.
             tripped(.idle, worker)

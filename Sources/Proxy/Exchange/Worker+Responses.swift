@@ -81,29 +81,35 @@ extension Worker {
 
     /// The server's stream is closed, or its HEADERS were never sent.
     func upstreamClosed(_ attempt: Attempt, _ code: UInt32) {
-        if attempt.failedToSend, attempt.state == .streaming { return sendElsewhere(attempt) }
+        if attempt.failedToSend, placeAgain(attempt) { return }
         guard let error = closed(attempt, code) else { return }
         attempt.exchange.use { answer($0, error) }
     }
 
-    /// The request's HEADERS never left: its connection was told to take no more between the turn's
-    /// reading and its flush. Nothing of the body was taken either, so that any connection will do
-    /// (gRFC A6: what never left is retried for free).
-    private func sendElsewhere(_ attempt: Attempt) {
-        guard let connection = attempt.upstream.connection, let pool = attempt.pool else { return }
+    /// HEADERS that were still queued when a GOAWAY came have never left: the request goes to
+    /// another connection, as if it had been placed there at first. False where that is no way.
+    private func placeAgain(_ attempt: Attempt) -> Bool {
+        guard attempt.state == .streaming, attempt.timesUnsent < Self.timesUnsentMax,
+            let connection = attempt.upstream.connection, let pool = attempt.pool,
+            connection.use({ !$0.session.allowsRequests }),
+            attempt.exchange.use({ $0.phase == .forwarding })
+        else { return false }
         connection.use {
             $0.detach(attempt, workspace)
             $0.endIfUnused(self)
         }
-        pool.use { $0.requestEnded() }
-        attempt.failedToSend = false
         attempt.state = .idle
-        attempt.exchange.use { exchange in
-            exchange.request.flow.reopenSink()
-            exchange.phase = .deciding
-            pool.use { place(attempt, in: $0) }
+        attempt.failedToSend = false
+        attempt.timesUnsent += 1
+        attempt.exchange.use { $0.request.flow.reopenSink() }
+        pool.use {
+            $0.requestEnded()
+            place(attempt, in: $0)
         }
+        return true
     }
+
+    private static var timesUnsentMax: Int { 5 }
 
     /// The server's connection ended under the attempt.
     func upstreamLost(_ attempt: Attempt, _ reason: StaticString) {

@@ -39,8 +39,8 @@ final class Attempt {
     var pool: Borrowed<UpstreamPool>?
     var nextPending: Borrowed<Attempt>?
     var previousPending: Borrowed<Attempt>?
-    /// Endpoints tried in vain before a connection was found.
-    var connectFailures = 0
+    /// How often its HEADERS were queued on a connection that a GOAWAY closed to them.
+    var timesUnsent = 0
 
     var exchange: Borrowed<Exchange> {
         guard let owner else { preconditionFailure("an attempt without its exchange") }
@@ -156,6 +156,6 @@ final class Attempt {
         pool = nil
         nextPending = nil
         previousPending = nil
-        connectFailures = 0
+        timesUnsent = 0
     }
 }

@@ -187,15 +187,19 @@ final class UpstreamConnection: Connection {
         case .greeting: return Self.after(openedAt, timeouts.settings)
         case .ready, .retired: break
         }
-        let isReady = readiness == .ready
-        var next = attempts.isEmpty && isReady ? Self.after(idleSince, timeouts.idle) : .max
+        var next = idleDeadline
         if pingSentAt > 0 {
             next = min(next, Self.after(pingSentAt, timeouts.keepaliveAck))
-        } else if !attempts.isEmpty, isReady {
+        } else if !attempts.isEmpty, readiness == .ready {
             next = min(next, Self.after(readAt, timeouts.keepalive))
         }
         if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
         return min(next, cancelled.deadline)
+    }
+
+    /// A retired connection without attempts is ending already.
+    private var idleDeadline: Int64 {
+        attempts.isEmpty && readiness == .ready ? Self.after(idleSince, timeouts.idle) : .max
     }
 
     override func expired(_ worker: Worker) {
@@ -220,14 +224,12 @@ final class UpstreamConnection: Connection {
             tripped(.upstreamKeepalive, worker)
             return worker.doom(self)
         }
-        if readiness == .ready, pingSentAt == 0, !attempts.isEmpty,
-            now >= Self.after(readAt, timeouts.keepalive)
-        {
+        if pingSentAt == 0, !attempts.isEmpty, now >= Self.after(readAt, timeouts.keepalive) {
             pingSentAt = now
             session.submitPing()
             markDirty(worker.workspace)
         }
-        if readiness == .ready, attempts.isEmpty, now >= Self.after(idleSince, timeouts.idle) {
+        if now >= idleDeadline {
             tripped(.upstreamIdle, worker)
             retire(worker)
         }
