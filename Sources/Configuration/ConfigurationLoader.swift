@@ -77,12 +77,15 @@ public enum ConfigurationLoader {
         expansion.expand(&tree)
         let checker = Checker(tree)
         for diagnostic in expansion.diagnostics { checker.report(diagnostic.code, diagnostic) }
-        let snapshot = SnapshotBuilder(checker).build(revision: expansion.digest.text)
+        let builder = SnapshotBuilder(checker)
+        let snapshot = builder.build(revision: expansion.digest.text)
         let diagnostics = checker.sortedDiagnostics
         guard let snapshot, !checker.hasErrors else {
             return LoadResult(.failure(diagnostics), files: files, omitted: checker.omitted)
         }
-        return LoadResult(.success(snapshot, warnings: diagnostics), files: files)
+        var result = LoadResult(.success(snapshot, warnings: diagnostics), files: files)
+        result.watchesFiles = builder.watchesFiles
+        return result
     }
 }
 
@@ -110,6 +113,8 @@ public struct LoadResult: Sendable {
     public let outcome: Outcome
     /// What was read, a directory first: the paths to watch. Known even if loading failed.
     public let files: [String]
+    /// False where the configuration says `watch: off`: only SIGHUP loads it again.
+    public internal(set) var watchesFiles = true
     /// Diagnostics beyond the first thousand.
     public let omitted: Int
 

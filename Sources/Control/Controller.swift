@@ -48,6 +48,8 @@ public final class Controller {
     private var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
     private var replaced: [Snapshot] = []
+    /// As the last good configuration says.
+    private var watchesFiles = true
     private var changedAt: Int64?
     private var firstChangedAt: Int64 = 0
     private var drainLimit: Int64 = 0
@@ -154,7 +156,8 @@ public final class Controller {
         let began = Waiting.nowSince1970()
         let result = ConfigurationLoader.load(
             path: options.path, environment: options.environment)
-        watch.watch(result.files, readSince: began)
+        if result.snapshot != nil { watchesFiles = result.watchesFiles }
+        watch.watch(watchesFiles ? result.files : [], readSince: began)
         return result
     }
 

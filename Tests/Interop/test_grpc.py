@@ -136,7 +136,8 @@ def test_an_early_failure_reaches_a_client_that_still_sends(stub):
 def test_the_deadline_travels(stub, echo_origin):
     stub.Unary(EchoRequest(), timeout=10)
     left = echo_origin.call().seconds_left
-    assert 8 < left <= 10
+    # gRPC's C core rounds what it sends up to a tenth of a second: 10 s may leave as 10100m.
+    assert 8 < left <= 10.1
 
 
 def test_a_deadline_ends_the_call_at_both_ends(stub, echo_origin):

@@ -568,3 +568,14 @@ def test_endpoints_change_under_load(serve, origins):  # noqa: F811
             replace(proxy.config_path, config)
             proxy.wait_for_line(" reloaded ", revision)
             callers.until_more(100)
+
+
+def test_watch_off_leaves_sighup(serve, origins):  # noqa: F811
+    """Past the poll of files, nothing was loaded; a signal loads it."""
+    port = program.free_port()
+    proxy = serve({**plain(port, origins, 1), "watch": "off"})
+    replace(proxy.config_path, {**plain(port, origins, 2), "watch": "off"})
+    with pytest.raises(AssertionError):
+        proxy.wait_for_line(" reloaded ", timeout=6)
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_line(" reloaded ")

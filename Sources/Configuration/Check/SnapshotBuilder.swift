@@ -47,6 +47,9 @@ final class SnapshotBuilder {
         var alone: WeightedBackends?
     }
 
+    /// False with `watch: off`.
+    private(set) var watchesFiles = true
+
     init(_ checker: Checker) { self.checker = checker }
 
     /// Nil if anything is missing without which there is no snapshot; the checker knows why.
@@ -57,6 +60,9 @@ final class SnapshotBuilder {
         routes.reserveCapacity(sections.routes.count)
         for node in sections.routes { addRoute(node) }
         let access = sections.access.flatMap(readAccess)
+        if let node = sections.watch {
+            watchesFiles = checker.choice(node, "watch", ["on", "off"]) != 1
+        }
         let tables = listeners.indices.map(makeTable)
         if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
@@ -102,6 +108,7 @@ extension SnapshotBuilder {
         var upstreams: [NodeID] = []
         var routes: [NodeID] = []
         var access: NodeID?
+        var watch: NodeID?
     }
 
     private func readSections() -> Sections {
@@ -120,7 +127,8 @@ extension SnapshotBuilder {
                         value, "upstreams", 0...Self.upstreamsMax)
                 case .routes:
                     sections.routes += checker.items(value, "routes", 0...Self.routesMax)
-                case .access: takeAccess(value, &sections)
+                case .access: takeOnce(value, "access", &sections.access)
+                case .watch: takeOnce(value, "watch", &sections.watch)
                 default: break
                 }
                 return true
@@ -131,14 +139,14 @@ extension SnapshotBuilder {
         return sections
     }
 
-    private func takeAccess(_ value: NodeID, _ sections: inout Sections) {
-        guard let first = sections.access else {
-            sections.access = value
+    private func takeOnce(_ value: NodeID, _ key: String, _ taken: inout NodeID?) {
+        guard let first = taken else {
+            taken = value
             return
         }
         checker.fail(
             .duplicateKey, value,
-            "'access' is given twice, first at \(checker.tree.place(first))",
+            "'\(key)' is given twice, first at \(checker.tree.place(first))",
             expected: "it in one file only")
     }
 

@@ -28,7 +28,11 @@ enum RootKey: Int, LanguageKey {
         case .tokenIssuers: Term("token_issuers", .unsupported, "Who may sign tokens")
         case .metrics: Term("metrics", .unsupported, "Where metrics are served")
         case .admin: Term("admin", .unsupported, "Where the administration interface listens")
-        case .watch: Term("watch", .unsupported, "Whether files are watched")
+        case .watch:
+            Term(
+                "watch", .choice(["on", "off"]),
+                "Whether changed files are loaded by themselves; `off` leaves SIGHUP",
+                byDefault: "on")
         }
     }
 }

@@ -321,7 +321,8 @@ extension Worker {
     /// Submits a response that `fill` makes; the exchange's attempt carries it. `isRoutes`: its
     /// route is what answers, so that the route's edits apply.
     private func submitOwn(
-        _ exchange: Exchange, hasBody: Bool, isRoutes: Bool = false, _ fill: (Attempt) -> HeaderBlock
+        _ exchange: Exchange, hasBody: Bool, isRoutes: Bool = false,
+        _ fill: (Attempt) -> HeaderBlock
     ) {
         guard exchange.downstream.isOpen else { return }
         workspace.counters.add(.localAnswers)
