@@ -81,6 +81,11 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def pause(seconds):
+    """Lets time pass where it is the time that is tested, or where nothing is to happen in it."""
+    threading.Event().wait(seconds)
+
+
 def text_of(config):
     if isinstance(config, str):
         return config

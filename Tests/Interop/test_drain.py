@@ -12,7 +12,7 @@ import waiting
 import weir as program
 from echo_pb2 import EchoRequest, EchoTerms
 from frames import EMPTY_MESSAGE, GET, GRPC
-from reloading import replace, serve  # noqa: F401
+from reloading import pause, replace, serve  # noqa: F401
 from test_reload import refuses
 
 NOTICE = (frames.MAX_WINDOW, frames.NO_ERROR)
@@ -119,7 +119,7 @@ def test_sigterm_under_load(serve, start_origin, echo_origin, echo_stub, seconds
     for _ in range(20):
         turn.release()
         assert next(stream).payload == b"abc"
-        time.sleep(0.1)
+        pause(0.1)
     assert proxy.is_running(), "a stream is open"
     over.set()
     turn.release()
@@ -208,7 +208,7 @@ def test_the_limit_holds_for_grpc(serve, start_origin, echo_stub):  # noqa: F811
     proxy, _ = holding(serve, start_origin, "500ms")
     call = echo_stub(proxy).Unary.future(EchoRequest(), timeout=20)
     waiting.until(lambda: proxy.resident_bytes(), "")
-    time.sleep(0.3)
+    pause(0.3)
     proxy.signal(signal.SIGTERM)
     with pytest.raises(grpc.RpcError) as error:
         call.result(10)

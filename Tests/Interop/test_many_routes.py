@@ -83,6 +83,7 @@ def test_swapping_under_load_pauses_nobody(serve, start_origin):  # noqa: F811
             replace(proxy.config_path, configuration(port, origin.port, COUNT, swap))
             proxy.wait_for_line(" reloaded revision=", swap, timeout=30)
             callers.until_more(100)
+    proxy.wait_for_line("installed revision=", 12)
     found = pauses(proxy)
     print(f"installed in {sorted(found)} us; peak {proxy.peak_bytes() / 1e6:.0f} MB, "
           f"{proxy.resident_bytes() / 1e6:.0f} MB after")

@@ -11,7 +11,7 @@ import weir as program
 from echo_pb2 import EchoRequest, EchoTerms
 from frames import GET, GRPC, changed
 from reloading import (  # noqa: F401
-    LONG, Callers, Load, Swap, replace, serve, text_of, write)
+    LONG, Callers, Load, Swap, pause, replace, serve, text_of, write)
 
 # Quiet time before a change is loaded, and what loading may take on a busy machine.
 SOON = 10.0
@@ -247,7 +247,7 @@ def test_a_neighbour_that_is_written_all_the_time(serve, origins, tmp_path):  # 
         while time.monotonic() < end and not proxy.lines(" reloaded "):
             file.write("x\n")
             file.flush()
-            time.sleep(0.02)
+            pause(0.02)
     assert proxy.lines(" reloaded "), proxy.log
 
 
@@ -260,7 +260,7 @@ def test_a_file_that_is_written_slowly_is_read_whole(serve, origins):  # noqa: F
         for start in range(0, len(text), step):
             file.write(text[start:start + step])
             file.flush()
-            time.sleep(0.1)
+            pause(0.1)
     proxy.wait_for_line(" reloaded ")
     assert proxy.lines(" error ") == []
 
@@ -286,7 +286,7 @@ def test_a_bad_file_changes_nothing(serve, origins, dial, name):  # noqa: F811
         proxy.wait_for_line("reload refused, revision [0-9a-f]{16} stays")
         callers.until_more(100)
         # What is as bad as before is not told again.
-        time.sleep(0.5)
+        pause(0.5)
         replace(proxy.config_path, plain(port, origins, 2))
         proxy.wait_for_line(" reloaded revision=")
         callers.until_more(100)
@@ -302,7 +302,7 @@ def test_a_bad_file_is_told_once(serve, origins):  # noqa: F811
     proxy = serve(plain(program.free_port(), origins, 1))
     replace(proxy.config_path, "listeners: [")
     proxy.wait_for_line("reload refused")
-    time.sleep(6)
+    pause(6)
     assert len(proxy.lines("reload refused")) == 1
 
 
@@ -349,7 +349,7 @@ def test_a_change_while_the_last_one_is_loaded(serve, origins):  # noqa: F811
         before = len(proxy.lines(" reloaded .* routes=3 "))
         proxy.signal(signal.SIGHUP)
         # Anywhere within the load.
-        time.sleep(0.02 * revision)
+        pause(0.02 * revision)
         replace(proxy.config_path, plain(port, origins, revision, routes=many[:1]))
         proxy.wait_for_line(" reloaded .* routes=3 ", before + 1)
 

@@ -18,7 +18,7 @@ import waiting
 import weir as program
 from echo_pb2 import EchoRequest
 from frames import EMPTY_MESSAGE, GET, GRPC
-from reloading import Callers, serve  # noqa: F401
+from reloading import Callers, pause, serve  # noqa: F401
 
 UNAVAILABLE = 14
 
@@ -32,7 +32,7 @@ class Process:
     """A grpcio server in a process of its own, that can be killed."""
 
     SCRIPT = textwrap.dedent("""
-        import sys, time
+        import sys, threading
         sys.path[:0] = [sys.argv[2], sys.argv[2] + "/generated"]
         import grpc, echo_pb2_grpc
         from concurrent import futures
@@ -40,7 +40,7 @@ class Process:
 
         class Echo(echo_pb2_grpc.EchoServicer):
             def Unary(self, request, context):
-                time.sleep(request.terms.delay_ms / 1000)
+                threading.Event().wait(request.terms.delay_ms / 1000)
                 return EchoResponse(payload=request.payload)
 
         server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
@@ -87,7 +87,7 @@ def test_a_dead_server_is_told_at_once_and_comes_back(start_weir, start_process,
     request = EchoRequest(payload=b"abc")
     assert stub.Unary(request, timeout=5).payload == b"abc"
     held = [stub.Unary.future(request_of(5_000), timeout=20) for _ in range(10)]
-    time.sleep(0.3)
+    pause(0.3)
     begin = time.monotonic()
     server.kill()
     for call in held:
@@ -103,7 +103,7 @@ def test_a_dead_server_is_told_at_once_and_comes_back(start_weir, start_process,
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
         assert "origin" in error.value.details()
         assert time.monotonic() - sent < 1
-        time.sleep(0.01)
+        pause(0.01)
     start_process(port)
     back = time.monotonic()
 
