@@ -22,6 +22,8 @@ public final class Worker {
     private var closedListeners: [Listener] = []
     private var pools: [UpstreamPool] = []
     private var hasRetiredPools = false
+    /// Connections of listeners that this worker has not been told of yet.
+    private var early: [(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)] = []
     private var doomed: [Connection] = []
     /// Sockets that were not read to their end in this turn.
     private var unread: [PollTag] = []
@@ -64,6 +66,7 @@ public final class Worker {
         for slot in table { if let connection = slot.connection { doom(connection) } }
         while let connection = doomed.popLast() { tearDown(connection) }
         workspace.dirty.removeAll()
+        for (descriptor, _, _) in early { workspace.system.close(descriptor) }
         for message in mailbox.close() {
             if case .adopt(let descriptor, _, _) = message { workspace.system.close(descriptor) }
         }
@@ -319,8 +322,8 @@ public final class Worker {
                 $0.connections === socket.connections
             }
             guard let listener = known else {
-                workspace.system.close(descriptor)
-                return loads.ended(index)
+                // Or before this worker learns of the listener: the next installation will say.
+                return early.append((descriptor, peer, socket))
             }
             adopt(descriptor, peer, listener)
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
@@ -348,15 +351,16 @@ public final class Worker {
     private func install(_ installation: Installation) {
         workspace.counters.add(.installations)
         let snapshot = installation.snapshot
-        let known = pools
+        var known = Dictionary(pools.map { ($0.name, $0) }) { first, _ in first }
         let updated = zip(snapshot.upstreams, installation.counts).map { terms, counts in
-            guard let pool = known.first(where: { $0.name == terms.name }) else {
+            guard let pool = known.removeValue(forKey: terms.name) else {
                 return UpstreamPool(terms, counts)
             }
             pool.update(terms, self)
             return pool
         }
-        let removed = known.filter { pool in !updated.contains { $0 === pool } }
+        // In their own order, not the dictionary's: a simulated run must be the same every time.
+        let removed = pools.filter { known[$0.name] != nil }
         for pool in removed where !pool.isRetired { pool.retire(self) }
         pools = updated + removed
         hasRetiredPools = pools.contains { $0.isRetired }
@@ -381,6 +385,19 @@ public final class Worker {
             retire(listener)
         }
         listeners = serving
+        adoptEarly()
+    }
+
+    private func adoptEarly() {
+        for (descriptor, peer, socket) in early {
+            if let listener = listeners.first(where: { $0.connections === socket.connections }) {
+                adopt(descriptor, peer, listener)
+            } else {
+                workspace.system.close(descriptor)
+                loads.ended(index)
+            }
+        }
+        early = []
     }
 
     private func open(

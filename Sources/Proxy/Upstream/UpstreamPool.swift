@@ -108,7 +108,11 @@ final class UpstreamPool {
     }
 
     private func unreachable(_ attempt: Attempt) -> ProxyError {
-        ProxyError(.unreachable, .upstream, "no server of upstream \(name) can be reached")
+        // Another worker may hold all the connections that the process may have.
+        if counts.connections.load(ordering: .relaxed) >= terms.limits.connections {
+            return .overLimit(.upstreamConnections)
+        }
+        return ProxyError(.unreachable, .upstream, "no server of upstream \(name) can be reached")
     }
 
     // MARK: Counting requests
