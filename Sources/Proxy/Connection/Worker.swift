@@ -11,37 +11,37 @@ internal import Wire
 public final class Worker {
     public let mailbox: Mailbox
     let workspace: Workspace
-    private let loads: WorkerLoads
-    private let index: Int
-    private var table: [Slot] = []
-    private var generation: Generation?
+    let loads: WorkerLoads
+    let index: Int
+    var table: [Slot] = []
+    var generation: Generation?
     /// Replaced ones that exchanges still use.
-    private var oldGenerations: [Generation] = []
-    private var listeners: [Listener] = []
+    var oldGenerations: [Generation] = []
+    var listeners: [Listener] = []
     /// Those that the last installation or a drain closed.
-    private var closedListeners: [Listener] = []
-    private var pools: [UpstreamPool] = []
-    private var hasRetiredPools = false
+    var closedListeners: [Listener] = []
+    var pools: [UpstreamPool] = []
+    var hasRetiredPools = false
     /// Connections of listeners that this worker has not been told of yet.
-    private var early: [(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)] = []
-    private var doomed: [Connection] = []
+    var early: [(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)] = []
+    var doomed: [Connection] = []
     /// Sockets that were not read to their end in this turn.
-    private var unread: [PollTag] = []
-    private var isDraining = false
-    private var isStopped = false
-    private var drainLimit: Int64 = 0
-    private var acceptTimer = WorkerTimer.none
-    private var acceptsPaused = false
+    var unread: [PollTag] = []
+    var isDraining = false
+    var isStopped = false
+    var drainLimit: Int64 = 0
+    var acceptTimer = WorkerTimer.none
+    var acceptsPaused = false
     public private(set) var isOver = false
-    private(set) var connectionCount = 0
-    private var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
+    var connectionCount = 0
+    var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
 
-    private static let acceptsPerTurn = 64
-    private static let quietNanoseconds: Int64 = 1_000_000_000
+    static let acceptsPerTurn = 64
+    static let quietNanoseconds: Int64 = 1_000_000_000
     /// How long accepting rests when the process is out of descriptors.
-    private static let acceptRestNanoseconds: Int64 = 100_000_000
+    static let acceptRestNanoseconds: Int64 = 100_000_000
 
-    private struct Slot {
+    struct Slot {
         var generation: UInt32 = 0
         var connection: Connection?
         var listener: Listener?
@@ -170,7 +170,7 @@ public final class Worker {
         letGenerationsGo()
     }
 
-    private func letGenerationsGo() {
+    func letGenerationsGo() {
         if !oldGenerations.isEmpty { oldGenerations.removeAll { $0.users == 0 } }
         guard hasRetiredPools, oldGenerations.isEmpty else { return }
         pools.removeAll {
@@ -182,64 +182,6 @@ public final class Worker {
     }
 
     // MARK: Connections
-
-    /// - locally: keeps them all, where other workers may have stopped already.
-    private func accept(on listener: Listener, locally: Bool = false) {
-        guard let socket = listener.socket else { return }
-        for _ in 0..<Self.acceptsPerTurn {
-            switch workspace.system.accept(socket.descriptor) {
-            case .nothingYet: return
-            case .exhausted: return pauseAccepting()
-            case .connection(let descriptor, let peer):
-                let target = locally ? loads.take(index) : loads.leastLoaded(preferring: index)
-                if target == index {
-                    adopt(descriptor, peer, listener)
-                } else {
-                    let message = Mailbox.Message.adopt(
-                        descriptor: descriptor, peer: peer, socket: socket)
-                    if !loads.post(message, to: target) { workspace.system.close(descriptor) }
-                }
-            }
-        }
-    }
-
-    /// The process is out of descriptors: a listener that stays ready would make the loop spin.
-    private func pauseAccepting() {
-        workspace.counters.add(.acceptExhausted)
-        if acceptsPaused { return }
-        acceptsPaused = true
-        for listener in listeners { workspace.system.unwatch(listener.tag.descriptor) }
-        let at = workspace.now + Self.acceptRestNanoseconds
-        acceptTimer = workspace.timers.schedule(.accepting, at: at)
-        workspace.log.write(.error, "out of descriptors: accepting rests for 100 ms")
-    }
-
-    private func resumeAccepting() {
-        guard acceptsPaused else { return }
-        acceptsPaused = false
-        for listener in listeners { workspace.system.watchListener(listener.tag) }
-    }
-
-    private func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
-        guard listener.connections.value < listener.terms.limits.connections else {
-            exceeded(.connections, "listener=\(listener.terms.name)")
-            workspace.system.close(descriptor)
-            return loads.ended(index)
-        }
-        workspace.counters.add(.connectionsAccepted)
-        listener.connections.began()
-        let tag = newTag(descriptor)
-        let connection = DownstreamConnection(tag, peer, listener, workspace)
-        table[Int(descriptor)].connection = connection
-        connectionCount += 1
-        workspace.system.watch(tag)
-        connection.markDirty(workspace)
-        if isDraining {
-            connection.beginDrain(spread: 0, limit: drainLimit, self)
-        } else if listener.socket == nil {
-            connection.beginDrain(spread: 0, limit: listener.terms.timeouts.drain, self)
-        }
-    }
 
     /// Begins to connect; nil where that failed at once.
     func connect(to endpoint: Endpoint, of pool: UpstreamPool) -> UpstreamConnection? {
@@ -272,7 +214,7 @@ public final class Worker {
         workspace.log.write(.warning, "limit=\(limit.name) \(words())")
     }
 
-    private func newTag(_ descriptor: Int32) -> PollTag {
+    func newTag(_ descriptor: Int32) -> PollTag {
         let index = Int(descriptor)
         while table.count <= index { table.append(Slot()) }
         table[index].generation &+= 1
@@ -345,150 +287,4 @@ public final class Worker {
         census.counters = workspace.counters.nonZero
         return census
     }
-
-    // MARK: Configuration
-
-    private func install(_ installation: Installation) {
-        workspace.counters.add(.installations)
-        let snapshot = installation.snapshot
-        var known = Dictionary(pools.map { ($0.name, $0) }) { first, _ in first }
-        let updated = zip(snapshot.upstreams, installation.counts).map { terms, counts in
-            guard let pool = known.removeValue(forKey: terms.name) else {
-                return UpstreamPool(terms, counts)
-            }
-            pool.update(terms, self)
-            return pool
-        }
-        // In their own order, not the dictionary's: a simulated run must be the same every time.
-        let removed = pools.filter { known[$0.name] != nil }
-        for pool in removed where !pool.isRetired { pool.retire(self) }
-        pools = updated + removed
-        hasRetiredPools = pools.contains { $0.isRetired }
-        if let generation { oldGenerations.append(generation) }
-        let next = Generation(snapshot, updated)
-        generation = next
-        installListeners(installation, next)
-    }
-
-    private func installListeners(_ installation: Installation, _ generation: Generation) {
-        closedListeners = []
-        var serving: [Listener] = []
-        for (terms, socket) in zip(installation.snapshot.listeners, installation.sockets) {
-            if let listener = listeners.first(where: { $0.socket === socket }) {
-                listener.update(terms, generation)
-                serving.append(listener)
-            } else {
-                serving.append(open(socket, terms, generation))
-            }
-        }
-        for listener in listeners where !serving.contains(where: { $0 === listener }) {
-            retire(listener)
-        }
-        listeners = serving
-        adoptEarly()
-    }
-
-    private func adoptEarly() {
-        for (descriptor, peer, socket) in early {
-            if let listener = listeners.first(where: { $0.connections === socket.connections }) {
-                adopt(descriptor, peer, listener)
-            } else {
-                workspace.system.close(descriptor)
-                loads.ended(index)
-            }
-        }
-        early = []
-    }
-
-    private func open(
-        _ socket: ListeningSocket, _ terms: ListenerTerms, _ generation: Generation
-    ) -> Listener {
-        let tag = newTag(socket.descriptor)
-        let listener = Listener(socket, tag, terms, generation)
-        table[Int(socket.descriptor)].listener = listener
-        if !isDraining, !acceptsPaused { workspace.system.watchListener(tag) }
-        return listener
-    }
-
-    /// Stops accepting; its connections are asked to go.
-    private func retire(_ listener: Listener) {
-        close(listener)
-        for slot in table {
-            guard let connection = slot.connection as? DownstreamConnection,
-                connection.listener === listener
-            else { continue }
-            let limit = listener.terms.timeouts.drain
-            connection.beginDrain(spread: limit / 10, limit: limit, self)
-        }
-    }
-
-    private func close(_ listener: Listener) {
-        // What the kernel has accepted already would be reset with the socket.
-        if !acceptsPaused {
-            accept(on: listener, locally: true)
-            workspace.system.unwatch(listener.tag.descriptor)
-        }
-        let index = Int(listener.tag.descriptor)
-        table[index].listener = nil
-        table[index].generation &+= 1
-        listener.stopListening()
-        closedListeners.append(listener)
-    }
-
-    private func drain(spread: Int64, limit: Int64) {
-        if isDraining { return }
-        isDraining = true
-        drainLimit = limit
-        for listener in listeners { close(listener) }
-        listeners = []
-        for slot in table {
-            guard let connection = slot.connection as? DownstreamConnection else { continue }
-            connection.beginDrain(spread: spread, limit: limit, self)
-        }
-    }
-}
-
-/// How many connections each worker has: an accepted one goes to the worker with the fewest, as
-/// gRPC's few and long-lived connections spread badly by hash.
-public final class WorkerLoads: Sendable {
-    private final class Load: Sendable {
-        let connections = Atomic<Int>(0)
-        let mailbox = Mutex<Mailbox?>(nil)
-    }
-
-    private let loads: [Load]
-
-    public init(workers: Int) { loads = (0..<max(workers, 1)).map { _ in Load() } }
-
-    public func join(_ mailbox: Mailbox, at index: Int) {
-        loads[index].mailbox.withLock { $0 = mailbox }
-    }
-
-    /// The worker with the fewest, itself where it is one of them; counts the connection there.
-    func leastLoaded(preferring index: Int) -> Int {
-        var best = index
-        var fewest = loads[index].connections.load(ordering: .relaxed)
-        for other in loads.indices {
-            let count = loads[other].connections.load(ordering: .relaxed)
-            if count < fewest {
-                best = other
-                fewest = count
-            }
-        }
-        loads[best].connections.add(1, ordering: .relaxed)
-        return best
-    }
-
-    /// Counts a connection at a worker.
-    func take(_ index: Int) -> Int {
-        loads[index].connections.add(1, ordering: .relaxed)
-        return index
-    }
-
-    /// False where that worker has ended.
-    func post(_ message: Mailbox.Message, to index: Int) -> Bool {
-        loads[index].mailbox.withLock { $0 }?.post(message) ?? false
-    }
-
-    func ended(_ index: Int) { loads[index].connections.subtract(1, ordering: .relaxed) }
 }

@@ -1,0 +1,64 @@
+internal import Configuration
+internal import Rules
+internal import Wire
+
+/// How connections of clients come to a worker.
+extension Worker {
+    /// - locally: keeps them all, where other workers may have stopped already.
+    func accept(on listener: Listener, locally: Bool = false) {
+        guard let socket = listener.socket else { return }
+        for _ in 0..<Self.acceptsPerTurn {
+            switch workspace.system.accept(socket.descriptor) {
+            case .nothingYet: return
+            case .exhausted: return pauseAccepting()
+            case .connection(let descriptor, let peer):
+                let target = locally ? loads.take(index) : loads.leastLoaded(preferring: index)
+                if target == index {
+                    adopt(descriptor, peer, listener)
+                } else {
+                    let message = Mailbox.Message.adopt(
+                        descriptor: descriptor, peer: peer, socket: socket)
+                    if !loads.post(message, to: target) { workspace.system.close(descriptor) }
+                }
+            }
+        }
+    }
+
+    /// The process is out of descriptors: a listener that stays ready would make the loop spin.
+    func pauseAccepting() {
+        workspace.counters.add(.acceptExhausted)
+        if acceptsPaused { return }
+        acceptsPaused = true
+        for listener in listeners { workspace.system.unwatch(listener.tag.descriptor) }
+        let at = workspace.now + Self.acceptRestNanoseconds
+        acceptTimer = workspace.timers.schedule(.accepting, at: at)
+        workspace.log.write(.error, "out of descriptors: accepting rests for 100 ms")
+    }
+
+    func resumeAccepting() {
+        guard acceptsPaused else { return }
+        acceptsPaused = false
+        for listener in listeners { workspace.system.watchListener(listener.tag) }
+    }
+
+    func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
+        guard listener.connections.value < listener.terms.limits.connections else {
+            exceeded(.connections, "listener=\(listener.terms.name)")
+            workspace.system.close(descriptor)
+            return loads.ended(index)
+        }
+        workspace.counters.add(.connectionsAccepted)
+        listener.connections.began()
+        let tag = newTag(descriptor)
+        let connection = DownstreamConnection(tag, peer, listener, workspace)
+        table[Int(descriptor)].connection = connection
+        connectionCount += 1
+        workspace.system.watch(tag)
+        connection.markDirty(workspace)
+        if isDraining {
+            connection.beginDrain(spread: 0, limit: drainLimit, self)
+        } else if listener.socket == nil {
+            connection.beginDrain(spread: 0, limit: listener.terms.timeouts.drain, self)
+        }
+    }
+}
