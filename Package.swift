@@ -51,7 +51,12 @@ let package = Package(
             name: "ConfigurationTests", dependencies: ["Configuration", "Rules", "Wire"],
             exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "Configuration", "Rules", "Wire"],
+            name: "ProxyTests",
+            dependencies: ["Proxy", "Configuration", "Rules", "Wire", "TestKit"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ControlTests",
+            dependencies: ["Control", "Proxy", "Configuration", "Rules", "Wire", "CLinux"],
             swiftSettings: settings),
         .target(
             name: "TestKit", dependencies: ["Proxy", "Peers", "Configuration", "Rules", "Wire"],

@@ -9,6 +9,8 @@ enum BoundaryFiles {
         "Sources/Proxy/Loop/*",
         "Sources/Rules/RegularExpression.swift",
         "Sources/weir/Linux*",
+        "Tests/ControlTests/Linux*",
+        "Tests/ProxyTests/Loop/*",
         "Tests/Simulation/Exit.swift",
         "Tests/TestKit/Seeds.swift",
         "Tests/TestKit/SimulatedSystem.swift",

@@ -2,7 +2,7 @@ internal import Wire
 
 /// Why an exchange did not end as the server wanted it to: what, whose fault, in words.
 struct ProxyError {
-    enum Kind {
+    enum Kind: CaseIterable {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
         case denied, noRoute, wrongContentType
