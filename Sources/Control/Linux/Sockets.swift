@@ -30,7 +30,9 @@ enum Sockets {
         guard case .unix(let path) = address, path.utf8.first != UInt8(ascii: "@") else { return }
         var status = stat()
         guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        // Without waiting: one whose queue is full is in use.
+        let flags = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        let probe = socket(AF_UNIX, flags, 0)
         guard probe >= 0 else { return }
         defer { close(probe) }
         let connected = unsafe address.withSockAddr { unsafe connect(probe, $0, $1) }
