@@ -24,6 +24,7 @@ struct ConnectionDrain {
 
     /// - at: when to ask. - limit: how long streams may go on after that; 0 is for ever.
     mutating func begin(at time: Int64, limit: Int64) {
+        guard state != .over else { return }
         let cutAt = limit > 0 ? time + limit : .max
         guard state == .serving else {
             limitAt = min(limitAt, cutAt)
