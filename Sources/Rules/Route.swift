@@ -4,6 +4,8 @@ public final class Route: Sendable {
     /// Its position in the configuration's list of routes.
     public let index: Int
     public let action: Action
+    /// The upstream that all requests go to; -1 where there is a choice, or an answer of Weir's own.
+    public let soleUpstream: Int
     /// The whole exchange, in nanoseconds; 0 is none. The shorter of this and grpc-timeout holds.
     public let timeout: Int64
     /// A stream on which nothing passed either way for so long is ended; 0 is never.
@@ -34,6 +36,11 @@ public final class Route: Sendable {
         self.name = name
         self.index = index
         self.action = action
+        if case .forward(let backends) = action, backends.backends.count == 1 {
+            soleUpstream = backends.backends[0].upstream
+        } else {
+            soleUpstream = -1
+        }
         timeout = terms.timeout
         idleTimeout = terms.idleTimeout
         rewrite = terms.rewrite

@@ -7,13 +7,16 @@ public import Configuration
 final class Generation {
     let snapshot: Snapshot
     /// By position in the snapshot's list of upstreams.
-    let pools: [UpstreamPool]
+    private let pools: [UpstreamPool]
+    /// The same, for use without counting.
+    let borrowedPools: [Borrowed<UpstreamPool>]
     /// Exchanges that began with it and have not ended.
     @safe @exclusivity(unchecked) var users = 0
 
     init(_ snapshot: Snapshot, _ pools: [UpstreamPool]) {
         self.snapshot = snapshot
         self.pools = pools
+        borrowedPools = pools.map { Borrowed($0) }
     }
 }
 

@@ -144,12 +144,12 @@ public final class Worker {
             let event = workspace.events[index]
             index += 1
             switch event {
-            case .requestProgressed(let exchange): exchange.use(requestProgressed)
-            case .responseProgressed(let attempt): attempt.use(responseProgressed)
+            case .requestProgressed(let exchange): exchange.use { requestProgressed($0) }
+            case .responseProgressed(let attempt): attempt.use { responseProgressed($0) }
             case .downstreamClosed(let exchange, let code):
                 exchange.use { downstreamClosed($0, code) }
             case .upstreamClosed(let attempt, let code): attempt.use { upstreamClosed($0, code) }
-            case .responseNotSent(let exchange): exchange.use(responseNotSent)
+            case .responseNotSent(let exchange): exchange.use { responseNotSent($0) }
             }
         }
         workspace.events.removeAll(keepingCapacity: true)

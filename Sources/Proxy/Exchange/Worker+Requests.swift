@@ -32,15 +32,17 @@ extension Worker {
     /// The header block is whole.
     private func begin(_ exchange: Exchange) {
         guard let connection = exchange.downstream.connection else { return }
-        workspace.counters.add(.requests)
-        let generation = connection.use { $0.listener.generation }
-        exchange.generation = Borrowed(generation)
-        generation.users += 1
+        workspace.counters.requestBegan()
+        let generation = connection.use { $0.listener.borrowedGeneration }
+        exchange.generation = generation
+        generation.use { $0.users += 1 }
         exchange.phase = .deciding
         exchange.progressAt = workspace.now
         exchange.timer = workspace.timers.schedule(
             .exchange(Borrowed(exchange)), at: nextDeadline(exchange))
-        let verdict = connection.use { RequestCheck.check(exchange, $0.listener.terms) }
+        let verdict = connection.use { connection in
+            connection.listener.borrowedTerms.use { RequestCheck.check(exchange, $0) }
+        }
         switch verdict {
         case .refused(let error):
             countLimit(of: exchange)
@@ -90,15 +92,18 @@ extension Worker {
     /// meanwhile.
     func decide(_ exchange: Exchange) {
         guard let generation = exchange.generation else { return }
-        let snapshot = generation.use { $0.snapshot }
-        if snapshot.access.byDefault == .deny {
+        if generation.use({ $0.snapshot.access.byDefault == .deny }) {
             workspace.counters.add(.accessDenied)
             return answer(exchange, ProxyError(.denied, .downstream, "no access rule allows this"))
         }
-        guard let route = route(of: exchange, snapshot) else {
+        guard let route = route(of: exchange, generation) else {
             return answer(exchange, ProxyError(.noRoute, .downstream, "no route matches"))
         }
-        exchange.route = Borrowed(route)
+        exchange.route = route
+        route.use { follow($0, exchange) }
+    }
+
+    private func follow(_ route: Route, _ exchange: Exchange) {
         if route.timeout > 0 {
             let deadline = exchange.startedAt &+ route.timeout
             exchange.deadline = exchange.deadline == 0 ? deadline : min(exchange.deadline, deadline)
@@ -107,10 +112,10 @@ extension Worker {
             workspace.timers.move(exchange.timer, to: nextDeadline(exchange))
         }
         if route.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+        if route.soleUpstream >= 0 { return send(exchange, to: route.soleUpstream) }
         switch route.action {
         case .forward(let backends):
-            let isOne = backends.backends.count == 1
-            send(exchange, to: backends.pick(isOne ? 0 : workspace.system.random()))
+            send(exchange, to: backends.pick(workspace.system.random()))
         case .respond(let response): respond(exchange, response)
         case .redirect(let redirect): respond(exchange, redirect)
         }
@@ -121,7 +126,9 @@ extension Worker {
         answer(exchange, ProxyError(.wrongContentType, .downstream, words))
     }
 
-    private func route(of exchange: Exchange, _ snapshot: Snapshot) -> Route? {
+    private func route(
+        of exchange: Exchange, _ generation: Borrowed<Generation>
+    ) -> Borrowed<Route>? {
         let head = exchange.head
         let headers = exchange.request.headers
         guard let connection = exchange.downstream.connection,
@@ -132,31 +139,38 @@ extension Worker {
             authority.use { authority in
                 method.use { method in
                     path.use { path in
-                        connection.listener.terms.routes.route(
-                            authority: authority, httpMethod: method, path: path,
-                            fields: RequestFieldsView(headers: headers))
+                        connection.listener.borrowedTerms.use {
+                            $0.routes.route(
+                                authority: authority, httpMethod: method, path: path,
+                                fields: RequestFieldsView(headers: headers))
+                        }
                     }
                 }
             }
         }
-        guard let index, index < snapshot.routes.count else { return nil }
-        return snapshot.routes[index]
+        guard let index else { return nil }
+        return generation.use { generation in
+            let routes = generation.snapshot.routes
+            return index < routes.count ? Borrowed(routes[index]) : nil
+        }
     }
 
     // MARK: Sent
 
     private func send(_ exchange: Exchange, to upstream: Int) {
-        guard let pool = exchange.generation?.use({ $0.pools[upstream] }) else { return }
-        if pool.terms.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
-        exchange.attempt.use { attempt in
-            attempt.pool = Borrowed(pool)
-            place(attempt, in: pool)
+        guard let pool = exchange.generation?.use({ $0.borrowedPools[upstream] }) else { return }
+        pool.use { pool in
+            if pool.terms.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+            exchange.attempt.use { attempt in
+                attempt.pool = Borrowed(pool)
+                place(attempt, in: pool)
+            }
         }
     }
 
     func place(_ attempt: Attempt, in pool: UpstreamPool) {
         switch pool.place(attempt, self) {
-        case .ready(let connection): begin(attempt, on: connection)
+        case .ready(let connection): connection.use { begin(attempt, on: $0) }
         case .wait:
             attempt.exchange.use { $0.phase = .waiting }
             pool.wait(attempt, self)

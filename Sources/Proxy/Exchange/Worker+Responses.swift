@@ -52,7 +52,7 @@ extension Worker {
     }
 
     private func passHeaders(_ exchange: Exchange, _ attempt: Attempt, hasBody: Bool) {
-        workspace.counters.add(.responses)
+        workspace.counters.responseBegan()
         editResponseHeaders(exchange, attempt)
         submitResponse(exchange, hasBody: hasBody)
     }

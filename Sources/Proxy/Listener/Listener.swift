@@ -12,7 +12,10 @@ final class Listener {
     /// Newest terms; those of a listener that was removed stay as they last were.
     private(set) var terms: ListenerTerms
     /// What its terms are part of.
-    private(set) var generation: Generation
+    private var generation: Generation
+    /// The two, for use without counting: looked at for every request.
+    private(set) var borrowedTerms: Borrowed<ListenerTerms>
+    private(set) var borrowedGeneration: Borrowed<Generation>
 
     init(
         _ socket: ListeningSocket, _ tag: PollTag, _ terms: ListenerTerms, _ generation: Generation
@@ -22,11 +25,15 @@ final class Listener {
         self.tag = tag
         self.terms = terms
         self.generation = generation
+        borrowedTerms = Borrowed(terms)
+        borrowedGeneration = Borrowed(generation)
     }
 
     func update(_ terms: ListenerTerms, _ generation: Generation) {
         self.terms = terms
         self.generation = generation
+        borrowedTerms = Borrowed(terms)
+        borrowedGeneration = Borrowed(generation)
     }
 
     func stopListening() { socket = nil }

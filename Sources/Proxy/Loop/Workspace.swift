@@ -44,7 +44,7 @@ final class Workspace {
     @safe @exclusivity(unchecked) var events: [SessionEvent] = []
     @safe @exclusivity(unchecked) var dirty: [Borrowed<Connection>] = []
     @safe @exclusivity(unchecked) var timers: TimerWheel<TimerTarget>
-    @safe @exclusivity(unchecked) private var idleExchanges: [Exchange] = []
+    @safe @exclusivity(unchecked) private var idleExchanges: [Borrowed<Exchange>] = []
     private(set) var exchangesInUse = 0
     private var exchanges: [Exchange] = []
     private(set) lazy var clientCallbacks = SessionCallbacks.client()
@@ -73,7 +73,7 @@ final class Workspace {
 
     func takeExchange() -> Borrowed<Exchange> {
         exchangesInUse += 1
-        if let exchange = idleExchanges.popLast() { return Borrowed(exchange) }
+        if let exchange = idleExchanges.popLast() { return exchange }
         let exchange = Exchange()
         exchanges.append(exchange)
         return Borrowed(exchange)
@@ -83,6 +83,6 @@ final class Workspace {
         exchangesInUse -= 1
         timers.cancel(&exchange.timer)
         exchange.reset(self)
-        idleExchanges.append(exchange)
+        idleExchanges.append(Borrowed(exchange))
     }
 }

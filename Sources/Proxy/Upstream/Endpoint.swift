@@ -4,8 +4,9 @@ internal import Wire
 /// One address of an upstream, as one worker knows it: its connections and when to try again.
 final class Endpoint {
     let address: SocketAddress
-    // Once a request, see Exchange.
-    @safe @exclusivity(unchecked) private(set) var connections: [UpstreamConnection] = []
+    private(set) var connections: [UpstreamConnection] = []
+    // Looked at for every request, see Exchange: without counting.
+    @safe @exclusivity(unchecked) private var borrowed: [Borrowed<UpstreamConnection>] = []
     private var backoff: Backoff
     /// True once it left the configuration.
     private(set) var isRetired = false
@@ -20,8 +21,8 @@ final class Endpoint {
 
     /// A connection on which a request can be sent now; the fullest first, so that few are kept.
     @inline(always)
-    var connectionWithRoom: UpstreamConnection? {
-        for connection in connections where connection.hasRoom { return connection }
+    var connectionWithRoom: Borrowed<UpstreamConnection>? {
+        for connection in borrowed where connection.use({ $0.hasRoom }) { return connection }
         return nil
     }
 
@@ -38,8 +39,15 @@ final class Endpoint {
         !connections.contains { $0.isAwaited || $0.isReadyAndUnused }
     }
 
-    func add(_ connection: UpstreamConnection) { connections.append(connection) }
-    func remove(_ connection: UpstreamConnection) { connections.removeAll { $0 === connection } }
+    func add(_ connection: UpstreamConnection) {
+        connections.append(connection)
+        borrowed = connections.map { Borrowed($0) }
+    }
+
+    func remove(_ connection: UpstreamConnection) {
+        connections.removeAll { $0 === connection }
+        borrowed = connections.map { Borrowed($0) }
+    }
 
     /// How many failures there were in a row.
     func connectionFailed(_ workspace: Workspace) -> Int {

@@ -12,7 +12,7 @@ internal import Wire
 final class UpstreamPool {
     /// Where an attempt may go.
     enum Placement {
-        case ready(UpstreamConnection)
+        case ready(Borrowed<UpstreamConnection>)
         case wait
         case refused(ProxyError)
     }
@@ -20,7 +20,11 @@ final class UpstreamPool {
     let name: String
     private(set) var terms: UpstreamTerms
     private let counts: UpstreamCounts
-    private var endpoints: [Endpoint] = []
+    private var endpoints: [Endpoint] = [] {
+        didSet { borrowedEndpoints = endpoints.map { Borrowed($0) } }
+    }
+    // Looked at for every request, see Exchange: without counting.
+    @safe @exclusivity(unchecked) private var borrowedEndpoints: [Borrowed<Endpoint>] = []
     /// Endpoints that left the configuration and still have connections.
     private var retiredEndpoints: [Endpoint] = []
     private var next = 0
@@ -34,7 +38,9 @@ final class UpstreamPool {
         name = terms.name
         self.terms = terms
         self.counts = counts
+        // Set as a whole here, where its observer does not run.
         endpoints = terms.endpoints.map { Endpoint($0, terms.timeouts) }
+        borrowedEndpoints = endpoints.map { Borrowed($0) }
     }
 
     var hasConnections: Bool {
@@ -62,17 +68,17 @@ final class UpstreamPool {
     }
 
     /// The next endpoint's connection in turn; endpoints that have none are connected to meanwhile.
-    private func connectionWithRoom(_ worker: Worker) -> UpstreamConnection? {
-        let count = endpoints.count
+    private func connectionWithRoom(_ worker: Worker) -> Borrowed<UpstreamConnection>? {
+        let count = borrowedEndpoints.count
         for offset in 0..<count {
             var index = next &+ offset
             if index >= count { index &-= count }
-            let endpoint = endpoints[index]
-            if let connection = endpoint.connectionWithRoom {
+            let endpoint = borrowedEndpoints[index]
+            if let connection = endpoint.use({ $0.connectionWithRoom }) {
                 next = index &+ 1 == count ? 0 : index &+ 1
                 return connection
             }
-            if endpoint.needsConnection { connect(to: endpoint, worker) }
+            endpoint.use { if $0.needsConnection { connect(to: $0, worker) } }
         }
         return nil
     }
@@ -193,9 +199,9 @@ final class UpstreamPool {
     private func serveFirst(_ worker: Worker) {
         while let attempt = firstWaiting {
             if let connection = connectionWithRoom(worker) {
-                attempt.use {
-                    stopWaiting($0)
-                    worker.begin($0, on: connection)
+                attempt.use { attempt in
+                    stopWaiting(attempt)
+                    connection.use { worker.begin(attempt, on: $0) }
                 }
             } else if isAnyAwaitedOrFull(worker) {
                 return scheduleRetry(worker)
