@@ -4,7 +4,8 @@ public final class Route: Sendable {
     /// Its position in the configuration's list of routes.
     public let index: Int
     public let action: Action
-    /// The upstream that all requests go to; -1 where there is a choice, or an answer of Weir's own.
+    /// The upstream that all requests go to; -1 where there is a choice, or an answer of Weir's
+    /// own.
     public let soleUpstream: Int
     /// The whole exchange, in nanoseconds; 0 is none. The shorter of this and grpc-timeout holds.
     public let timeout: Int64

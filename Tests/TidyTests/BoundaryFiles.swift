@@ -11,6 +11,8 @@ enum BoundaryFiles {
         "Sources/weir/Linux*",
         "Tests/ControlTests/Linux*",
         "Tests/ProxyTests/Loop/*",
+        "Tests/ControlTests/Linux*",
+        "Tests/ProxyTests/Loop/*",
         "Tests/Simulation/Exit.swift",
         "Tests/TestKit/Seeds.swift",
         "Tests/TestKit/SimulatedSystem.swift",
@@ -32,10 +34,11 @@ enum BoundaryFiles {
         "Sources/Proxy/HTTP2/HTTP2Session.swift": [.exclusivity: 6],
         "Sources/Proxy/HTTP2/ServerSession.swift": [.exclusivity: 2],
         "Sources/Proxy/Loop/Workspace.swift": [.exclusivity: 5],
-        "Sources/Proxy/Telemetry/Counters.swift": [.exclusivity: 1],
+        "Sources/Proxy/Telemetry/Counters.swift": [.exclusivity: 3],
         "Sources/Proxy/Upstream/Attempt.swift": [.exclusivity: 6],
         "Sources/Proxy/Upstream/Endpoint.swift": [.exclusivity: 1],
         "Sources/Proxy/Upstream/UpstreamConnection.swift": [.exclusivity: 2],
+        "Sources/Proxy/Upstream/UpstreamPool.swift": [.exclusivity: 1],
         "Sources/Rules/RegularExpression.swift": [.nonisolated: 2],
     ]
 

@@ -83,8 +83,8 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
         }
     }
 
-    /// When `popExpired` should be called again: not later than the tick at which the earliest timer
-    /// fires.
+    /// When `popExpired` should be called again: not later than the tick at which the earliest
+    /// timer fires.
     var nextDeadline: Int64? {
         guard count > 0 else { return nil }
         var earliest = Int64.max

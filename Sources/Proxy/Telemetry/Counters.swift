@@ -14,7 +14,8 @@ public final class Counters {
         repeating: 0, count: Event.allCases.count)
     private(set) var limits = [UInt64](repeating: 0, count: Limit.allCases.count)
 
-    /// Every request's own: plain integers, as an array's uniqueness check costs two atomic operations.
+    /// Every request's own: plain integers, as an array's uniqueness check costs two atomic
+    /// operations.
     @safe @exclusivity(unchecked) private var requests: UInt64 = 0
     @safe @exclusivity(unchecked) private var responses: UInt64 = 0
 
