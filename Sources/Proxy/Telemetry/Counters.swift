@@ -32,8 +32,8 @@ public final class Counters {
     /// Those that are not 0, by name.
     public var nonZero: [(name: String, count: UInt64)] {
         var counts = self.events
-        counts[Event.requests.rawValue] = requests
-        counts[Event.responses.rawValue] = responses
+        counts[Event.requests.rawValue] &+= requests
+        counts[Event.responses.rawValue] &+= responses
         let events = Event.allCases.map { ($0.name, counts[$0.rawValue]) }
         let limits = Limit.allCases.map { ("limit.\($0.name)", self.limits[$0.rawValue]) }
         return (events + limits).filter { $0.1 > 0 }

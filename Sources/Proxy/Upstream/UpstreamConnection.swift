@@ -254,7 +254,8 @@ final class UpstreamConnection: Connection {
 ///
 /// A PING's ACK proves that the server has seen what was sent before it; one is outstanding at
 /// most, and none is sent before the server has spoken since the last: servers strike at PINGs
-/// that they sent nothing between (gRFC A8). Without an ACK they are forgotten after a second.
+/// that they sent nothing between (gRFC A8). Without an ACK they are forgotten after one or two
+/// seconds.
 struct CancelledStreams {
     static let forgetNanoseconds: Int64 = 1_000_000_000
     private var beforePing = 0

@@ -23,12 +23,12 @@ import Testing
     func post() {
         let loads = WorkerLoads(workers: 2)
         let mailbox = Mailbox(waker: .silent)
-        loads.post(.stop, to: 1)
+        _ = loads.post(.stop, to: 1)
         loads.join(mailbox, at: 1)
         #expect(mailbox.isEmpty)
-        loads.post(.stop, to: 0)
+        _ = loads.post(.stop, to: 0)
         #expect(mailbox.isEmpty)
-        loads.post(.stop, to: 1)
+        _ = loads.post(.stop, to: 1)
         #expect(mailbox.take().count == 1)
     }
 }

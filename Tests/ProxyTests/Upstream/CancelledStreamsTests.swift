@@ -36,12 +36,14 @@ import Testing
                 ]
             ),
             (
-                "without an ACK they are forgotten a second after the last",
+                "without an ACK the first are forgotten after a second, the others a second later",
                 [
                     .add(at: 5, pings: true, count: 1), .add(at: 100, pings: false, count: 2),
-                    .expired(at: 5 + second, false, count: 2),
-                    .expired(at: 100 + second, true, count: 0),
-                    .expired(at: 100 + 2 * second, false, count: 0),
+                    .expired(at: 4 + second, false, count: 2),
+                    .expired(at: 5 + second, true, count: 1),
+                    .expired(at: 100 + second, false, count: 1),
+                    .expired(at: 5 + 2 * second, true, count: 0),
+                    .expired(at: 5 + 3 * second, false, count: 0),
                 ]
             ),
             (
