@@ -15,6 +15,16 @@ import Testing
         #expect(mailbox.take().isEmpty)
     }
 
+    @Test("one that is closed gives what is left and takes nothing more")
+    func closed() {
+        let mailbox = Mailbox(waker: .silent)
+        #expect(mailbox.post(.drain(spread: 0, limit: 1)))
+        #expect(mailbox.close().compactMap(\.number) == [1])
+        #expect(!mailbox.post(.drain(spread: 0, limit: 2)))
+        #expect(mailbox.take().isEmpty)
+        #expect(mailbox.close().isEmpty)
+    }
+
     @Test("none is lost or doubled where several threads post while one takes")
     func concurrently() async {
         let mailbox = Mailbox(waker: .silent)

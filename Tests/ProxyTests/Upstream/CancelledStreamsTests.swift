@@ -8,6 +8,7 @@ import Testing
         /// Whether a PING is to follow, and how many count after it.
         case add(at: Int64, pings: Bool, count: Int)
         case spoke
+        case deadline(Int64)
         case acked(count: Int)
         case expired(at: Int64, Bool, count: Int)
     }
@@ -36,14 +37,15 @@ import Testing
                 ]
             ),
             (
-                "without an ACK the first are forgotten after a second, the others a second later",
+                "without an ACK those before the PING go a second after the first of them",
                 [
-                    .add(at: 5, pings: true, count: 1), .add(at: 100, pings: false, count: 2),
+                    .deadline(.max), .add(at: 5, pings: true, count: 1),
+                    .add(at: 100, pings: false, count: 2), .deadline(5 + second),
                     .expired(at: 4 + second, false, count: 2),
-                    .expired(at: 5 + second, true, count: 1),
-                    .expired(at: 100 + second, false, count: 1),
-                    .expired(at: 5 + 2 * second, true, count: 0),
-                    .expired(at: 5 + 3 * second, false, count: 0),
+                    .expired(at: 5 + second, true, count: 1), .deadline(5 + 2 * second),
+                    .expired(at: 4 + 2 * second, false, count: 1),
+                    .expired(at: 5 + 2 * second, true, count: 0), .deadline(.max),
+                    .expired(at: 9 * second, false, count: 0),
                 ]
             ),
             (
@@ -60,6 +62,7 @@ import Testing
         for (index, step) in steps.enumerated() {
             switch step {
             case .spoke: cancelled.serverSpoke()
+            case .deadline(let deadline): #expect(cancelled.deadline == deadline, "step \(index)")
             case .add(let time, let pings, let count):
                 let isPing = cancelled.add(now: time)
                 #expect(isPing == pings, "step \(index)")
