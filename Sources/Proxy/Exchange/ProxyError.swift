@@ -71,11 +71,15 @@ struct ProxyError {
     }
 
     /// What resets the stream of a plain HTTP caller whose response has begun. REFUSED_STREAM is
-    /// never passed on: it would promise that nothing was processed.
+    /// never passed on: it would promise that nothing was processed; nor is HTTP_1_1_REQUIRED, as
+    /// Weir does not speak that.
     var resetCode: HTTP2Code {
         switch kind {
         case .upstreamReset:
-            code == .refusedStream || code == .noError ? .internalError : code ?? .internalError
+            switch code {
+            case nil, .refusedStream, .noError, .http11Required: .internalError
+            case .some(let code): code
+            }
         case .stalled, .bodyIdle, .deadlineExceeded, .routeIdle: .cancel
         default: .internalError
         }

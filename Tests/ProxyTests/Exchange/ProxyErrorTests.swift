@@ -65,6 +65,7 @@ import Wire
             (.refusedStream, .internalError, .unavailable),
             (.noError, .internalError, .internalError),
             (.protocolError, .protocolError, .internalError),
+            (.http11Required, .internalError, .internalError),
         ] as [(HTTP2Code, HTTP2Code, GRPCStatus)])
     func reset(code: HTTP2Code, passedOn: HTTP2Code, status: GRPCStatus) {
         let error = ProxyError(.upstreamReset, .upstream, "", code: code)
