@@ -145,7 +145,7 @@ final class ClientSession: HTTP2Session {
     fileprivate func frameSending(
         _ attempt: Attempt, _ frameHeader: UnsafeRawPointer, _ byteCount: Int
     ) -> DataSent {
-        guard output.use({ $0.room >= byteCount &+ 9 }) else {
+        guard output.use({ $0.takesData(byteCount) }) else {
             isOutputFull = true
             return .outputFull
         }

@@ -40,7 +40,6 @@ class HTTP2Session {
         var connection: Int32
     }
 
-    private static let frameBytesMax = 16_384 + 9
     let workspace: Borrowed<Workspace>
     let segments: Borrowed<SegmentPool>
     let blocks: Borrowed<BlockPool>
@@ -99,7 +98,7 @@ class HTTP2Session {
     /// Encodes what there is to say, up to `byteLimit` or a full buffer.
     func encode(into output: OutputBuffer, byteLimit: Int) -> Encoded {
         isOutputFull = false
-        while output.count < byteLimit, output.room >= Self.frameBytesMax {
+        while output.count < byteLimit, output.takesFrame {
             var bytes: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(handle, &bytes)
             if count < 0 { return .failed }

@@ -240,7 +240,7 @@ final class ServerSession: HTTP2Session {
     fileprivate func frameSending(
         _ exchange: Exchange, _ frameHeader: UnsafeRawPointer, _ byteCount: Int
     ) -> DataSent {
-        guard output.use({ $0.room >= byteCount &+ 9 }) else {
+        guard output.use({ $0.takesData(byteCount) }) else {
             isOutputFull = true
             return .outputFull
         }

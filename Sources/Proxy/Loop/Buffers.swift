@@ -1,6 +1,10 @@
 /// Where a flush gathers what one connection has to say, to write it at once. One per worker.
 @safe
 final class OutputBuffer {
+    /// A frame of the default size with its header, and some more: padding, and nghttp2's own
+    /// slack.
+    static let frameBytesMax = 16_384 + 9 + 256
+    private static let frameHeaderBytes = 9
     private let start: UnsafeMutableRawPointer
     let capacity: Int
     private(set) var count = 0
@@ -13,6 +17,17 @@ final class OutputBuffer {
     deinit { unsafe start.deallocate() }
 
     var room: Int { capacity &- count }
+
+    /// True where any one frame fits.
+    @inline(always)
+    var takesFrame: Bool { room >= OutputBuffer.frameBytesMax }
+
+    /// True where a DATA frame of `byteCount` bytes fits, and any other frame behind it: one call
+    /// of nghttp2 may have DATA sent and then hand out another frame, which cannot be put back.
+    @inline(always)
+    func takesData(_ byteCount: Int) -> Bool {
+        room >= byteCount &+ OutputBuffer.frameHeaderBytes &+ OutputBuffer.frameBytesMax
+    }
 
     @inline(always)
     func append(_ bytes: UnsafeRawPointer, _ byteCount: Int) {

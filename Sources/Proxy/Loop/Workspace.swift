@@ -32,8 +32,8 @@ final class Workspace {
     let system: System
     let blocks = BlockPool()
     let segments = SegmentPool()
-    // A frame more than what one write takes, and its header.
-    let output = OutputBuffer(capacity: Workspace.outputBytes + 32_768)
+    // Two frames more than what one write takes: DATA, and what may come behind it in one call.
+    let output = OutputBuffer(capacity: Workspace.outputBytes + 2 * OutputBuffer.frameBytesMax)
     let input = ReadBuffer(capacity: Workspace.readBytes)
     let counters = Counters()
     let log: EventLog
