@@ -93,6 +93,7 @@ class Connection {
             case .nothingYet: return .open
             case .bytes(let count):
                 if state == .lingering { continue }
+                worker.gathering.received(count)
                 guard feed(worker, count) else { return finish(worker) }
                 streamsBegan += takeStreamsBegan()
                 // A short read emptied the socket: the next edge will tell of more. Not so a FIN

@@ -5,9 +5,10 @@ internal import Wire
 
 /// One thread's share of the proxy: its loop, connections, pools and timers.
 ///
-/// A turn: take all that is ready, feed its bytes to the sessions and process what they noted, then
-/// flush every connection that has something to say, once. Nothing writes in the middle. Not
-/// Sendable: made inside its thread, and reached from others by its mailbox alone.
+/// A turn: take all that is ready, feed its bytes to the sessions and process what they noted, look
+/// whether more became ready meanwhile (`Gathering`), then flush every connection that has things
+/// to say, once. Nothing writes in the middle. Not Sendable: made inside its thread, and reached by
+/// its mailbox alone.
 public final class Worker {
     public let mailbox: Mailbox
     let workspace: Workspace
@@ -34,6 +35,7 @@ public final class Worker {
     var acceptsPaused = false
     public private(set) var isOver = false
     var connectionCount = 0
+    var gathering = Gathering()
     var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
 
     static let acceptsPerTurn = 64
@@ -86,10 +88,21 @@ public final class Worker {
         fireTimers()
         let earlier = unread
         unread.removeAll(keepingCapacity: true)
+        gathering.turnBegan()
         for tag in earlier { readAgain(tag) }
         for index in 0..<count { became(workspace.system.readiness(at: index)) }
+        gather()
         flushAll()
         if isStopped || isDraining && connectionCount == 0 { end() }
+    }
+
+    /// Takes what became ready meanwhile into the same flush.
+    private func gather() {
+        while gathering.wantsLook, !workspace.dirty.isEmpty {
+            let count = workspace.system.wait(until: workspace.now)
+            gathering.looked(found: count)
+            for index in 0..<count { became(workspace.system.readiness(at: index)) }
+        }
     }
 
     private func fireTimers() {
