@@ -12,6 +12,21 @@ struct ByteSet {
         return (word &>> UInt64(byte & 0x3f)) & 1 != 0
     }
 
+    /// Which of eight bytes are none of `A-Z a-z 0-9 _`: the highest bit of each. No sum below
+    /// carries into the next byte.
+    @inline(__always)
+    static func outsideName(_ word: UInt64) -> UInt64 {
+        let highest = 0x8080_8080_8080_8080 as UInt64
+        let bytes = word & ~highest
+        let lowercase = bytes | 0x2020_2020_2020_2020
+        // From `a` on, and not from `{` on; from `0` on, and not from `:` on.
+        let letters =
+            (lowercase &+ 0x1f1f_1f1f_1f1f_1f1f) & ~(lowercase &+ 0x0505_0505_0505_0505)
+        let digits = (bytes &+ 0x5050_5050_5050_5050) & ~(bytes &+ 0x4646_4646_4646_4646)
+        let underscores = highest &- (bytes ^ 0x5f5f_5f5f_5f5f_5f5f)
+        return (~(letters | digits | underscores) | word) & highest
+    }
+
     // Computed, not stored: a constant of the code that uses it, without a check for first use.
 
     /// `A-Z a-z _`.

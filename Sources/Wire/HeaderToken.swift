@@ -69,6 +69,7 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
 }
 
 extension HeaderToken {
+    @inline(__always)
     private static func exactly(_ name: Span<UInt8>) -> HeaderToken {
         let count = name.count
         let token: HeaderToken =
@@ -94,8 +95,22 @@ extension HeaderToken {
     }
 
     private static func hasUnderscore(_ name: Span<UInt8>) -> Bool {
-        for index in name.indices where name[index] == UInt8(ascii: "_") { return true }
-        return false
+        // Eight bytes at a time, and the last eight.
+        let count = name.count
+        if count < 8 { return hasUnderscore(name.shortWord()) }
+        var start = 0
+        while start &+ 8 <= count {
+            if hasUnderscore(name.word(at: start)) { return true }
+            start &+= 8
+        }
+        return hasUnderscore(name.word(at: count &- 8))
+    }
+
+    /// Whether one of the eight bytes is `_`: the one that differs by nothing borrows.
+    @inline(__always)
+    private static func hasUnderscore(_ word: UInt64) -> Bool {
+        let other = word ^ 0x5f5f_5f5f_5f5f_5f5f
+        return (other &- 0x0101_0101_0101_0101) & ~other & 0x8080_8080_8080_8080 != 0
     }
 
     private static func spelledWithUnderscores(_ name: Span<UInt8>) -> HeaderToken {

@@ -53,16 +53,34 @@ public enum RequestPath {
     private static func serviceEnd(_ path: Span<UInt8>) -> Int? {
         let count = path.count
         guard count > 1, ByteSet.nameStart.contains(path[1]) else { return nil }
-        var index = 2
-        while index < count, ByteSet.dottedName.contains(path[index]) { index &+= 1 }
-        guard index < count, path[index] == slash else { return nil }
-        let end = index
-        index &+= 1
-        guard index < count, ByteSet.nameStart.contains(path[index]) else { return nil }
-        index &+= 1
-        while index < count {
-            guard ByteSet.name.contains(path[index]) else { return nil }
-            index &+= 1
+        var end: Int?
+        var start = 0
+        while start < count {
+            let left = count &- start
+            var marks: UInt64
+            if left >= 8 {
+                marks = ByteSet.outsideName(path.word(at: start))
+            } else {
+                // What follows the last bytes counts for nothing.
+                let beyond = UInt64.max &>> UInt64(truncatingIfNeeded: 8 &* left)
+                marks = ByteSet.outsideName(path.lastBytes(left)) & ~beyond
+            }
+            if start == 0 { marks &= 0x00ff_ffff_ffff_ffff }
+            while marks != 0 {
+                let mark = marks.leadingZeroBitCount
+                let index = start &+ mark &>> 3
+                marks &= ~(0x8000_0000_0000_0000 &>> UInt64(truncatingIfNeeded: mark))
+                guard end == nil else { return nil }
+                switch path[index] {
+                case UInt8(ascii: "."): continue
+                case slash: end = index
+                default: return nil
+                }
+            }
+            start &+= 8
+        }
+        guard let end, end &+ 1 < count, ByteSet.nameStart.contains(path[end &+ 1]) else {
+            return nil
         }
         return end
     }

@@ -8,6 +8,7 @@ enum BoundaryFiles {
         "Sources/Proxy/HTTP2/*",
         "Sources/Proxy/Loop/*",
         "Sources/Rules/RegularExpression.swift",
+        "Sources/Wire/Span+Word.swift",
         "Sources/weir/Linux*",
         "Tests/ControlTests/Linux*",
         "Tests/ProxyTests/Loop/*",

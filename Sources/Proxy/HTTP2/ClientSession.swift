@@ -55,15 +55,15 @@ final class ClientSession: HTTP2Session {
         return current
     }
 
-    fileprivate func headersBegan(_ frame: nghttp2_frame) {
+    fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
         isInHeaderBlock = true
-        headerBlockStreamID = unsafe frame.hd.stream_id
+        headerBlockStreamID = unsafe frame.pointee.hd.stream_id
         notes.streamsBegan &+= 1
         workspace.use { budget.streamBegan(now: $0.now) }
-        _ = attempt(of: unsafe frame.hd.stream_id)
+        _ = attempt(of: unsafe frame.pointee.hd.stream_id)
     }
 
-    @inline(never)
+    @inline(always)
     fileprivate func headerReceived(
         _ streamID: Int32, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
@@ -76,8 +76,8 @@ final class ClientSession: HTTP2Session {
         return verdict == .taken
     }
 
-    fileprivate func frameReceived(_ frame: nghttp2_frame) {
-        let header = unsafe frame.hd
+    fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = unsafe frame.pointee.hd
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue:
@@ -85,7 +85,7 @@ final class ClientSession: HTTP2Session {
             guard let attempt = attempt(of: header.stream_id) else { return }
             note(attempt) { $0.responseBlockReceived(isEnd: isEnd) }
         case NGHTTP2_DATA.rawValue:
-            let padding = unsafe frame.data.padlen
+            let padding = unsafe frame.pointee.data.padlen
             trip(budget.dataReceived(isEmpty: header.length <= padding && !isEnd))
             guard isEnd, let attempt = attempt(of: header.stream_id) else { return }
             note(attempt) { $0.response.flow.endReceived() }
@@ -100,7 +100,8 @@ final class ClientSession: HTTP2Session {
             workspace.use { trip(budget.streamReset(isEarly: false, now: $0.now)) }
         case NGHTTP2_GOAWAY.rawValue:
             notes.goAway = unsafe GoAway(
-                lastStreamID: frame.goaway.last_stream_id, code: frame.goaway.error_code)
+                lastStreamID: frame.pointee.goaway.last_stream_id,
+                code: frame.pointee.goaway.error_code)
         default: return
         }
     }
@@ -133,8 +134,8 @@ final class ClientSession: HTTP2Session {
     }
 
     /// nghttp2 closes the stream itself, as refused: what failed to send was never processed.
-    fileprivate func frameNotSent(_ frame: nghttp2_frame) {
-        let header = unsafe frame.hd
+    fileprivate func frameNotSent(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = unsafe frame.pointee.hd
         guard header.type == UInt8(NGHTTP2_HEADERS.rawValue),
             let attempt = attempt(of: header.stream_id)
         else { return }
@@ -208,33 +209,32 @@ extension SessionCallbacks {
 
     private func setClientReceiving(_ callbacks: OpaquePointer?) {
         unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, hd, userData in
-            unsafe withSession(userData) {
-                if let hd = unsafe hd { unsafe $0.frameBegan(hd.pointee.type) }
-            }
+            // Nearly all frames are of these two, which are looked at when they are whole.
+            guard let hd = unsafe hd, unsafe !hd.pointee.isMessage else { return 0 }
+            return unsafe withSession(userData) { $0.frameBegan() }
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
             _, frame, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.headersBegan(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.headersBegan(frame) }
             }
         }
-        unsafe nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
-            _, frame, name, value, flags, userData in
+        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, frame, name, nameCount, value, valueCount, flags, userData in
             guard let frame = unsafe frame, let userData = unsafe userData else {
                 return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
             let isTaken = unsafe Borrowed<ClientSession>(userData).use { session in
                 unsafe session.headerReceived(
-                    frame.pointee.hd.stream_id, nghttp2_rcbuf_get_buf(name).view,
-                    nghttp2_rcbuf_get_buf(value).view,
-                    flags: flags)
+                    frame.pointee.hd.stream_id, ByteView(name, nameCount),
+                    ByteView(value, valueCount), flags: flags)
             }
             return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
             _, frame, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameReceived(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.frameReceived(frame) }
             }
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
@@ -261,7 +261,7 @@ extension SessionCallbacks {
         unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {
             _, frame, _, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameNotSent(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.frameNotSent(frame) }
             }
         }
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {

@@ -156,11 +156,8 @@ class HTTP2Session {
 
     // MARK: Frames as both sides count them
 
-    @inline(always)
-    final func frameBegan(_ type: UInt8) {
-        guard type != UInt8(NGHTTP2_DATA.rawValue), type != UInt8(NGHTTP2_HEADERS.rawValue) else {
-            return
-        }
+    /// A frame that is neither DATA nor HEADERS.
+    final func frameBegan() {
         let now = workspace.use { $0.now }
         trip(budget.quietFrameReceived(now: now))
     }

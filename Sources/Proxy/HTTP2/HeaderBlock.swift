@@ -18,7 +18,7 @@ struct HeaderBlock: BitwiseCopyable {
     ) -> Bool {
         if count == capacity { guard grow(in: &arena, from: pool) else { return false } }
         guard let fields = unsafe fields,
-            let copy = unsafe arena.copy(name.buffer, value.buffer, from: pool)
+            let copy = unsafe arena.copy(name, value, from: pool)
         else { return false }
         let bytes = unsafe copy.assumingMemoryBound(to: UInt8.self)
         unsafe fields[count] = nghttp2_nv(

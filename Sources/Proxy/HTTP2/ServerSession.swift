@@ -72,11 +72,11 @@ final class ServerSession: HTTP2Session {
         return current
     }
 
-    fileprivate func headersBegan(_ frame: nghttp2_frame) {
-        let streamID = unsafe frame.hd.stream_id
+    fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
+        let streamID = unsafe frame.pointee.hd.stream_id
         isInHeaderBlock = true
         headerBlockStreamID = streamID
-        guard unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST, let owner else {
+        guard unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let owner else {
             _ = exchange(of: streamID)
             return
         }
@@ -94,13 +94,12 @@ final class ServerSession: HTTP2Session {
         currentID = streamID
     }
 
-    @inline(never)
+    @inline(always)
     fileprivate func headerReceived(
-        _ frame: nghttp2_frame, _ name: ByteView, _ value: ByteView, flags: UInt8
+        _ streamID: Int32, isRequest: Bool, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
         // Looked up again: a block may arrive in several reads, with other streams' frames between.
-        guard let owner = exchange(of: unsafe frame.hd.stream_id) else { return true }
-        let isRequest = unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST
+        guard let owner = exchange(of: streamID) else { return true }
         let verdict = owner.use { exchange in
             blocks.use { pool in
                 isRequest
@@ -111,7 +110,7 @@ final class ServerSession: HTTP2Session {
         switch verdict {
         case .taken: return true
         case .malformed:
-            reset(unsafe frame.hd.stream_id, code: .protocolError)
+            reset(streamID, code: .protocolError)
             owner.use { exchange in
                 segments.use { exchange.request.discard(returning: $0) }
             }
@@ -119,7 +118,7 @@ final class ServerSession: HTTP2Session {
         case .refused:
             // Resets that a client makes Weir send count as its own (CVE-2025-8671).
             notes.exceeded = isRequest ? .headerList : .trailers
-            streamReset(unsafe frame.hd.stream_id)
+            streamReset(streamID)
             return false
         case .abusive:
             trip(isRequest ? .headerList : .trailers)
@@ -127,8 +126,8 @@ final class ServerSession: HTTP2Session {
         }
     }
 
-    fileprivate func frameReceived(_ frame: nghttp2_frame) {
-        let header = unsafe frame.hd
+    fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = unsafe frame.pointee.hd
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue:
@@ -143,7 +142,7 @@ final class ServerSession: HTTP2Session {
                 }
             }
         case NGHTTP2_DATA.rawValue:
-            let padding = unsafe frame.data.padlen
+            let padding = unsafe frame.pointee.data.padlen
             trip(budget.dataReceived(isEmpty: header.length <= padding && !isEnd))
             guard isEnd, let exchange = exchange(of: header.stream_id) else { return }
             note(exchange) { $0.endReceived() }
@@ -197,12 +196,12 @@ final class ServerSession: HTTP2Session {
     // MARK: Noting what was sent
 
     @inline(always)
-    fileprivate func frameSent(_ frame: nghttp2_frame) {
-        let header = unsafe frame.hd
+    fileprivate func frameSent(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = unsafe frame.pointee.hd
         countFrameSent(header.type)
         if header.type == UInt8(NGHTTP2_RST_STREAM.rawValue) {
             // Those for a peer's fault count as its own (CVE-2025-8671); our answers' do not.
-            let code = unsafe frame.rst_stream.error_code
+            let code = unsafe frame.pointee.rst_stream.error_code
             if code == HTTP2Code.protocolError.rawValue
                 || code == HTTP2Code.flowControlError.rawValue
                 || code == HTTP2Code.streamClosed.rawValue
@@ -212,7 +211,7 @@ final class ServerSession: HTTP2Session {
             return
         }
         if header.type == UInt8(NGHTTP2_GOAWAY.rawValue), !isTerminated,
-            unsafe frame.goaway.error_code == HTTP2Code.internalError.rawValue
+            unsafe frame.pointee.goaway.error_code == HTTP2Code.internalError.rawValue
         {
             // nghttp2's own bucket of resets has overflown (CVE-2023-44487).
             trip(.resets)
@@ -228,8 +227,8 @@ final class ServerSession: HTTP2Session {
         }
     }
 
-    fileprivate func frameNotSent(_ frame: nghttp2_frame) {
-        let header = unsafe frame.hd
+    fileprivate func frameNotSent(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = unsafe frame.pointee.hd
         guard header.type == UInt8(NGHTTP2_HEADERS.rawValue),
             let exchange = exchange(of: header.stream_id)
         else { return }
@@ -261,6 +260,10 @@ final class ServerSession: HTTP2Session {
 
 extension nghttp2_frame_hd {
     var isAck: Bool { flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 }
+
+    /// DATA or HEADERS, whose types are 0 and 1.
+    @inline(always)
+    var isMessage: Bool { type <= UInt8(NGHTTP2_HEADERS.rawValue) }
 }
 
 // MARK: Thunks
@@ -307,32 +310,34 @@ extension SessionCallbacks {
 
     private func setServerReceiving(_ callbacks: OpaquePointer?) {
         unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, hd, userData in
-            unsafe withSession(userData) {
-                if let hd = unsafe hd { unsafe $0.frameBegan(hd.pointee.type) }
-            }
+            // Nearly all frames are of these two, which are looked at when they are whole.
+            guard let hd = unsafe hd, unsafe !hd.pointee.isMessage else { return 0 }
+            return unsafe withSession(userData) { $0.frameBegan() }
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
             _, frame, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.headersBegan(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.headersBegan(frame) }
             }
         }
-        unsafe nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
-            _, frame, name, value, flags, userData in
+        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, frame, name, nameCount, value, valueCount, flags, userData in
             guard let frame = unsafe frame, let userData = unsafe userData else {
                 return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            let isRequest = unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
+            let streamID = unsafe frame.pointee.hd.stream_id
             let isTaken = unsafe Borrowed<ServerSession>(userData).use { session in
                 unsafe session.headerReceived(
-                    frame.pointee, nghttp2_rcbuf_get_buf(name).view,
-                    nghttp2_rcbuf_get_buf(value).view, flags: flags)
+                    streamID, isRequest: isRequest, ByteView(name, nameCount),
+                    ByteView(value, valueCount), flags: flags)
             }
             return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
             _, frame, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameReceived(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.frameReceived(frame) }
             }
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
@@ -353,13 +358,13 @@ extension SessionCallbacks {
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) {
             _, frame, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameSent(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.frameSent(frame) }
             }
         }
         unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {
             _, frame, _, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameNotSent(frame.pointee) }
+                if let frame = unsafe frame { unsafe session.frameNotSent(frame) }
             }
         }
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {

@@ -19,15 +19,20 @@ final class BlockPool {
 
     private let freeBlocks: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     private let pages: PageRange
+    private let pagesStart: UInt
+    /// Of small blocks: bytes that were got from malloc, and those of them that wait for reuse.
+    private var ownedBytes = 0
     private var keptBytes = 0
-    /// Bytes handed out and not yet returned, for the census.
-    private(set) var usedBytes = 0
+
+    /// Bytes of small blocks handed out and not yet returned, for the census.
+    var usedBytes: Int { ownedBytes - keptBytes }
 
     init() {
         let classes = Self.smallBytesMax / Self.granuleBytes + 1
         unsafe freeBlocks = .allocate(capacity: classes)
         unsafe freeBlocks.initialize(repeating: nil, count: classes)
         pages = PageRange()
+        pagesStart = pages.firstAddress
     }
 
     deinit {
@@ -46,7 +51,6 @@ final class BlockPool {
         guard sizeClass <= Self.smallBytesMax / Self.granuleBytes else {
             return unsafe allocateLarge(byteCount)
         }
-        usedBytes &+= sizeClass &* Self.granuleBytes
         guard let block = unsafe freeBlocks[sizeClass] else {
             return unsafe fresh(sizeClass &* Self.granuleBytes, sizeClass: sizeClass)
         }
@@ -67,11 +71,11 @@ final class BlockPool {
     @inline(always)
     func release(_ block: UnsafeMutableRawPointer?) {
         guard let block = unsafe block else { return }
-        if unsafe pages.contains(block) { return unsafe pages.give(block) }
+        if unsafe isInPages(block) { return unsafe pages.give(block) }
         let sizeClass = unsafe Self.sizeClass(of: block)
         let byteCount = sizeClass &* Self.granuleBytes
-        usedBytes &-= byteCount
         guard sizeClass != 0, keptBytes < Self.keptBytesMax else {
+            ownedBytes &-= byteCount
             unsafe free(block - Self.prefixBytes)
             return
         }
@@ -83,7 +87,7 @@ final class BlockPool {
     func resize(_ block: UnsafeMutableRawPointer?, to byteCount: Int) -> UnsafeMutableRawPointer? {
         guard let block = unsafe block else { return unsafe allocate(byteCount) }
         var capacity = 0
-        if unsafe pages.contains(block) {
+        if unsafe isInPages(block) {
             capacity = unsafe pages.byteCount(of: block)
         } else {
             let sizeClass = unsafe Self.sizeClass(of: block)
@@ -110,6 +114,11 @@ final class BlockPool {
     }
 
     @inline(always)
+    private func isInPages(_ block: UnsafeMutableRawPointer) -> Bool {
+        UInt(bitPattern: block) &- pagesStart < PageRange.byteCount
+    }
+
+    @inline(always)
     private static func sizeClass(of block: UnsafeMutableRawPointer) -> Int {
         unsafe (block - prefixBytes).load(as: Int.self)
     }
@@ -117,6 +126,7 @@ final class BlockPool {
     private func fresh(_ byteCount: Int, sizeClass: Int) -> UnsafeMutableRawPointer? {
         guard let start = unsafe malloc(byteCount &+ Self.prefixBytes) else { return nil }
         unsafe start.storeBytes(of: sizeClass, as: Int.self)
+        ownedBytes &+= sizeClass &* Self.granuleBytes
         return unsafe start + Self.prefixBytes
     }
 }
@@ -152,11 +162,10 @@ final class PageRange {
         unsafe Glibc.free(links)
     }
 
-    @inline(always)
-    func contains(_ block: UnsafeMutableRawPointer) -> Bool {
-        let offset = unsafe UInt(bitPattern: block) &- UInt(bitPattern: start)
-        return offset < UInt(Self.pagesMax * Self.pageBytes)
-    }
+    static var byteCount: UInt { UInt(pagesMax * pageBytes) }
+
+    /// Where the range begins; it is `byteCount` long.
+    var firstAddress: UInt { unsafe UInt(bitPattern: start) }
 
     /// Zeroed; nil where the range is used up or the block too large for it.
     func take(_ byteCount: Int) -> UnsafeMutableRawPointer? {

@@ -21,13 +21,13 @@ struct HeaderArena: ~Copyable {
     /// Copies name and value side by side, as one allocation.
     @inline(always)
     mutating func copy(
-        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, from pool: BlockPool
+        _ name: ByteView, _ value: ByteView, from pool: BlockPool
     ) -> UnsafeMutableRawPointer? {
         guard let copy = unsafe allocate(name.count &+ value.count, from: pool) else { return nil }
-        if let start = name.baseAddress {
+        if let start = unsafe name.pointer {
             unsafe copy.copyMemory(from: start, byteCount: name.count)
         }
-        if let start = value.baseAddress {
+        if let start = unsafe value.pointer {
             unsafe (copy + name.count).copyMemory(from: start, byteCount: value.count)
         }
         return unsafe copy

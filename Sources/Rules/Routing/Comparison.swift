@@ -1,3 +1,5 @@
+internal import Wire
+
 /// How a predicate compares, without what it compares with.
 enum Comparison: UInt8 {
     case exact, prefix, suffix, contains, regex, present, absent
@@ -26,8 +28,18 @@ enum Comparison: UInt8 {
 /// Whether `text` is in `whole` at `start`, where there is room for it.
 @inline(__always)
 func isEqual(_ text: Span<UInt8>, _ whole: Span<UInt8>, from start: Int) -> Bool {
+    let count = text.count
     var index = 0
-    while index < text.count {
+    while index &+ 8 <= count {
+        if text.word(at: index) != whole.word(at: start &+ index) { return false }
+        index &+= 8
+    }
+    if index == count { return true }
+    if count >= 8 {
+        // The last eight, some of them again.
+        return text.word(at: count &- 8) == whole.word(at: start &+ count &- 8)
+    }
+    while index < count {
         if text[index] != whole[start &+ index] { return false }
         index &+= 1
     }

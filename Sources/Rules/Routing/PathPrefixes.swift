@@ -1,3 +1,5 @@
+internal import Wire
+
 /// What a key of the table stands for.
 enum PathKind: UInt32 {
     case exact = 0
@@ -23,25 +25,63 @@ struct PathPrefixes {
     /// Where each prefix ends, times two, plus one if after a dot.
     private var ends: [32 of UInt32] = .init(repeating: 0)
 
-    /// Keeps prefixes up to depth `limit`, at most `depthMax`.
+    /// Keeps prefixes up to depth `limit`, at most `depthMax`. Goes by eight bytes: most have none
+    /// of the three that matter.
     init(_ path: Span<UInt8>, limit: Int) {
         var hash = RouteHash()
-        var index = 0
-        while index < path.count {
-            let byte = path[index]
-            if byte == UInt8(ascii: "?") { break }
-            if byte == UInt8(ascii: "/"), index > 0, count < limit {
-                keep(hash.value, end: index, isDotted: false)
+        var start = 0
+        while start &+ 8 <= path.count {
+            let word = path.word(at: start)
+            if let end = take(word, from: start, hash, limit: limit) {
+                finish(at: start &+ end, hash.value(appending: end, of: word), limit)
+                return
             }
-            hash.append(byte)
-            index &+= 1
-            if byte == UInt8(ascii: "."), count < limit {
-                keep(hash.value, end: index, isDotted: true)
+            hash.append(whole: word)
+            start &+= 8
+        }
+        let left = path.count &- start
+        let word = path.lastBytes(left)
+        let end = take(word, from: start, hash, limit: limit) ?? left
+        finish(at: start &+ end, hash.value(appending: end, of: word), limit)
+    }
+
+    /// Keeps the prefixes that end in the eight bytes of `word`; gives where among them the path
+    /// ends, if it does.
+    @inline(__always)
+    private mutating func take(
+        _ word: UInt64, from start: Int, _ hash: RouteHash, limit: Int
+    ) -> Int? {
+        // `.`, `/` and `?` differ in two bits. With both set they, and `>`, are `?`; of the
+        // difference to that only their bytes are zero, and only those do not carry into bit 7.
+        let others = (word | 0x1111_1111_1111_1111) ^ 0x3f3f_3f3f_3f3f_3f3f
+        let low = 0x7f7f_7f7f_7f7f_7f7f as UInt64
+        var marks = ~((others & low) &+ low | others | low)
+        while marks != 0 {
+            let place = marks.leadingZeroBitCount >> 3
+            marks &= ~(0x8000_0000_0000_0000 &>> UInt64(truncatingIfNeeded: place &* 8))
+            let shift = UInt64(truncatingIfNeeded: 56 &- place &* 8)
+            switch UInt8(truncatingIfNeeded: word &>> shift) {
+            case UInt8(ascii: "?"): return place
+            case UInt8(ascii: "/"):
+                let index = start &+ place
+                if index > 0, count < limit {
+                    keep(hash.value(appending: place, of: word), end: index, isDotted: false)
+                }
+            case UInt8(ascii: "."):
+                if count < limit {
+                    let end = place &+ 1
+                    keep(hash.value(appending: end, of: word), end: start &+ end, isDotted: true)
+                }
+            default: break
             }
         }
-        pathEnd = index
-        pathHash = hash.value
-        if index > 1, count < limit { keep(pathHash, end: index, isDotted: false) }
+        return nil
+    }
+
+    private mutating func finish(at end: Int, _ hash: UInt64, _ limit: Int) {
+        pathEnd = end
+        pathHash = hash
+        if end > 1, count < limit { keep(hash, end: end, isDotted: false) }
     }
 
     @inline(__always)

@@ -13,6 +13,26 @@ struct RouteHash {
         for index in bytes.indices { append(bytes[index]) }
     }
 
+    /// Appends eight bytes, where their number so far is a multiple of eight.
+    @inline(__always)
+    mutating func append(whole eight: UInt64) {
+        count &+= 8
+        state = Self.mix(state ^ eight)
+    }
+
+    /// The hash once the first `byteCount` bytes of `next` (at most eight, the first as the
+    /// highest) are appended, where the number so far is a multiple of eight.
+    @inline(__always)
+    func value(appending byteCount: Int, of next: UInt64) -> UInt64 {
+        let bits = UInt64(truncatingIfNeeded: byteCount &* 8)
+        let total = UInt64(truncatingIfNeeded: count &+ byteCount) << 56
+        switch byteCount {
+        case 0: return Self.mix(state ^ total)
+        case 8: return Self.mix(Self.mix(state ^ next) ^ total)
+        default: return Self.mix(state ^ next &>> (64 &- bits) ^ total)
+        }
+    }
+
     @inline(__always)
     mutating func append(_ byte: UInt8) {
         word = word << 8 | UInt64(byte)
