@@ -1,11 +1,13 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -21,3 +23,6 @@ extern int sched_getaffinity(pid_t, size_t, cpu_set_t *);
 static inline int weir_accept4(int fd, struct sockaddr *address, socklen_t *length) {
     return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
+
+/* SIOCOUTQ: bytes of a stream socket's output that the other end has not acknowledged. */
+static inline int weir_outq(int fd, int *count) { return ioctl(fd, SIOCOUTQ, count); }

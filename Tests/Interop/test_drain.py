@@ -256,3 +256,35 @@ def test_a_reload_in_a_drain_is_left_alone(serve, start_origin, dial):  # noqa: 
     proxy.signal(signal.SIGHUP)
     client.until_closed()
     assert proxy.wait(5) == 0
+
+
+def test_a_slow_reader_gets_all_of_an_answer_that_was_sent(serve, start_origin):  # noqa: F811
+    """All of it is in the kernel's hands when Weir has nothing more to say. What the client still
+    sends, as readers do, must not have the rest thrown away (RST)."""
+    size = 1_500_000
+
+    def script(connection):
+        stream = connection.next_finished(60)
+        connection.send_headers(stream.number, [(":status", "200")])
+        connection.queue(stream.number, b"s" * size, end=True)
+        while connection.receive(60) is not None:
+            pass
+
+    port = program.free_port()
+    proxy = serve(program.configuration(port, [start_origin(script).port]))
+    client = frames.Connection.to(
+        port, {frames.INITIAL_WINDOW_SIZE: frames.MAX_WINDOW}, receive_buffer=4096, grants=False)
+    client.send_window(0, frames.MAX_WINDOW - 65_535)
+    stream = client.request(GET)
+    client.until(lambda: stream.headers)
+    pause(0.5)
+    proxy.signal(signal.SIGTERM)
+    # Longer than it takes Weir to say its last GOAWAY, and to wait for one that reads.
+    pause(2.5)
+    while not stream.ended:
+        assert client.receive(5) is not None, f"closed after {len(stream.body)} bytes"
+        client.send_window(0, 1)
+        pause(0.01)
+    assert len(stream.body) == size
+    client.close()
+    proxy.wait_for_line(" ended ")

@@ -130,6 +130,9 @@ final class SimulatedSocket {
         return count
     }
 
+    /// Sent, and not yet with the other end's kernel.
+    var unacknowledged: Int { state == .connected ? underWay.count : 0 }
+
     func takeError() -> Int32 {
         defer { pendingError = 0 }
         return pendingError
@@ -231,8 +234,11 @@ final class SimulatedSocket {
         deliveredBytes += count
         world.trace.note(world.now, "arrive", connection, isServerSide ? 1 : 0, count)
         if other.state == .closed {
-            // Bytes for a socket that is closed are answered by RST.
+            // Bytes for a socket that is closed are answered by RST, and what its kernel still had
+            // to send is lost.
             underWay.removeAll()
+            other.underWay.removeAll()
+            other.isFinUnderWay = false
             world.after(world.chance.within(link.delay)) { [self] in fail(World.connectionReset) }
             return
         }

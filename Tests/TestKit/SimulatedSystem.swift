@@ -159,6 +159,10 @@ public final class SimulatedSystem: System {
         socket.shutDown()
     }
 
+    public override func unacknowledged(_ descriptor: Int32) -> Int {
+        stream(descriptor, "unacknowledged")?.unacknowledged ?? 0
+    }
+
     public override func close(_ descriptor: Int32) {
         guard let entry = open(descriptor) else {
             return world.fail("close of descriptor \(descriptor), which is not open")

@@ -9,13 +9,12 @@ internal import Wire
 ///
 /// - finishing: nothing new is read into the session; a last GOAWAY is being written.
 /// - lingering: FIN was sent; what still comes is read and dropped, so that the kernel does not
-///   answer it with a RST that would destroy what the peer has not read yet.
+///   answer it with a RST that would destroy what the peer has not read yet (`Lingering`).
 /// - doomed: the socket failed or both sides have ended.
 class Connection {
     enum Fate { case open, ended }
     private enum State { case open, lingering, doomed }
 
-    private static let lingerNanoseconds: Int64 = 1_000_000_000
     private static let readsPerTurn = 4
 
     let tag: PollTag
@@ -32,6 +31,7 @@ class Connection {
     /// The limit that ended the connection was logged.
     private(set) var isTripLogged = false
     private var hasEnded = false
+    private var lingering: Lingering?
     var isConnecting = false
     /// The socket holds more than was read; the next turn reads on.
     var isUnread = false
@@ -92,9 +92,12 @@ class Connection {
             case .ended, .failed: return .ended
             case .nothingYet: return .open
             case .bytes(let count):
-                if state == .lingering { continue }
+                if state == .lingering {
+                    lingering?.received(now: workspace.now)
+                    continue
+                }
                 worker.gathering.received(count)
-                guard feed(worker, count) else { return finish(worker) }
+                guard feed(worker, count) else { return finish(worker, patience: 0) }
                 streamsBegan += takeStreamsBegan()
                 // A short read emptied the socket: the next edge will tell of more. Not so a FIN
                 // that came with these bytes: one edge told of both.
@@ -169,7 +172,9 @@ class Connection {
             switch encoded {
             case .failed: return .ended
             case .outputFull: continue
-            case .everything: return session.isFinished ? finish(worker) : .open
+            case .everything:
+                guard session.isFinished else { return .open }
+                return finish(worker, patience: session.isTerminated ? 0 : lingerPatience)
             }
         }
     }
@@ -185,6 +190,9 @@ class Connection {
             return true
         }
     }
+
+    /// How long a peer may take nothing of what it was sent at the end.
+    var lingerPatience: Int64 { 0 }
 
     /// When a socket that takes nothing any more is given up; `Int64.max` is never.
     func unreadDeadline(_ now: Int64) -> Int64 { .max }
@@ -219,8 +227,8 @@ class Connection {
         ended(worker)
     }
 
-    /// Everything was said: sends FIN and waits a little for the peer's.
-    func finish(_ worker: Worker) -> Fate {
+    /// Everything was said: sends FIN and waits for the peer's, for `Lingering`'s reasons.
+    func finish(_ worker: Worker, patience: Int64) -> Fate {
         guard state == .open else { return .open }
         _ = flushLast(worker.workspace)
         // What the last frames had callbacks note is about exchanges that are given back below.
@@ -230,8 +238,18 @@ class Connection {
         end(worker)
         worker.workspace.system.finish(tag.descriptor)
         timerAt = 0
-        schedule(worker.workspace.now + Self.lingerNanoseconds, worker.workspace)
+        lingering = Lingering(now: worker.workspace.now, patience: patience)
+        linger(worker)
         return .open
+    }
+
+    private func linger(_ worker: Worker) {
+        let workspace = worker.workspace
+        let left = workspace.system.unacknowledged(tag.descriptor)
+        let next = lingering?.looked(
+            now: workspace.now, unacknowledged: left, limitAt: worker.drainEndsAt)
+        guard let next else { return worker.doom(self) }
+        schedule(next, workspace)
     }
 
     /// What nghttp2 may still have to say when it has refused to read on.
@@ -262,7 +280,7 @@ class Connection {
     func timerFired(_ worker: Worker) {
         timer = .none
         timerAt = 0
-        if state == .lingering { return worker.doom(self) }
+        if state == .lingering { return linger(worker) }
         if state == .open { expired(worker) }
     }
 }

@@ -88,6 +88,10 @@ final class DownstreamConnection: Connection {
         if exchanges.isEmpty { schedule(nextDeadline, workspace) }
     }
 
+    override var lingerPatience: Int64 {
+        timeouts.unreadOutput > 0 ? timeouts.unreadOutput : Lingering.totalNanoseconds
+    }
+
     override func unreadDeadline(_ now: Int64) -> Int64 { Self.after(now, timeouts.unreadOutput) }
 
     // MARK: Time
@@ -154,7 +158,7 @@ final class DownstreamConnection: Connection {
         tripped(limit, worker)
         session.terminate(code: code)
         if unsentSince > 0 { return worker.doom(self) }
-        if finish(worker) == .ended { worker.doom(self) }
+        if finish(worker, patience: 0) == .ended { worker.doom(self) }
     }
 
     // MARK: Draining
@@ -179,7 +183,7 @@ final class DownstreamConnection: Connection {
         case .cut:
             if !exchanges.isEmpty { tripped(.drain, worker) }
             session.terminate(code: .noError)
-            if finish(worker) == .ended { worker.doom(self) }
+            if finish(worker, patience: 0) == .ended { worker.doom(self) }
             return
         }
         markDirty(worker.workspace)

@@ -96,6 +96,7 @@ extension Worker {
         if isDraining { return }
         isDraining = true
         drainLimit = limit
+        if limit > 0 { drainEndsAt = workspace.now + limit }
         for listener in listeners { close(listener) }
         listeners = []
         for slot in table {

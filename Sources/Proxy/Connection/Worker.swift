@@ -31,6 +31,8 @@ public final class Worker {
     var isDraining = false
     var isStopped = false
     var drainLimit: Int64 = 0
+    /// When the drain's limit passes; `Int64.max` without one.
+    var drainEndsAt: Int64 = .max
     var acceptTimer = WorkerTimer.none
     var acceptsPaused = false
     public private(set) var isOver = false

@@ -141,6 +141,11 @@ public final class LinuxSystem: System {
 
     public override func finish(_ descriptor: Int32) { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    public override func unacknowledged(_ descriptor: Int32) -> Int {
+        var count: Int32 = 0
+        return unsafe weir_outq(descriptor, &count) == 0 ? Int(count) : 0
+    }
+
     // MARK: Readiness
 
     public override func watch(_ tag: PollTag) {

@@ -89,6 +89,10 @@ open class System {
     /// Ends the sending side (FIN) and leaves the receiving one open.
     open func finish(_ descriptor: Int32) { preconditionFailure("subclass") }
 
+    /// Bytes that were sent and that the peer's kernel has not acknowledged; 0 where that cannot be
+    /// known.
+    open func unacknowledged(_ descriptor: Int32) -> Int { preconditionFailure("subclass") }
+
     // MARK: Readiness
 
     /// Watches a connection's socket, edge-triggered for reading and writing, until it is closed.
