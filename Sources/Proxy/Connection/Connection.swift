@@ -19,6 +19,8 @@ class Connection {
 
     let tag: PollTag
     let peer: SocketAddress
+    /// Its number among the worker's.
+    let serial: UInt32
     private let session: HTTP2Session
     private var state = State.open
     private var unsent: UnsentBytes?
@@ -39,6 +41,7 @@ class Connection {
     init(_ tag: PollTag, _ peer: SocketAddress, _ session: HTTP2Session) {
         self.tag = tag
         self.peer = peer
+        serial = session.workspace.use { $0.nextSerial() }
         self.session = session
     }
 
@@ -125,7 +128,8 @@ class Connection {
         }
         if let limit = session.notes.tripped, !session.isTerminated {
             tripped(limit, worker)
-            session.terminate(code: limit == .settingsAck ? .settingsTimeout : .enhanceYourCalm)
+            let code: HTTP2Code = limit == .settingsAck ? .settingsTimeout : .enhanceYourCalm
+            session.terminate(code: code, limit: limit)
         }
         markDirtyIfNeeded(worker.workspace)
         if case .broken(let reason) = received {
@@ -166,7 +170,7 @@ class Connection {
             }
             if let limit = session.notes.tripped, !session.isTerminated {
                 tripped(limit, worker)
-                session.terminate(code: .enhanceYourCalm)
+                session.terminate(code: .enhanceYourCalm, limit: limit)
                 continue
             }
             switch encoded {

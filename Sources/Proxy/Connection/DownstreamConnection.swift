@@ -156,7 +156,7 @@ final class DownstreamConnection: Connection {
 
     private func end(_ limit: Limit, _ code: HTTP2Code, _ worker: Worker) {
         tripped(limit, worker)
-        session.terminate(code: code)
+        session.terminate(code: code, limit: limit)
         if unsentSince > 0 { return worker.doom(self) }
         if finish(worker, patience: 0) == .ended { worker.doom(self) }
     }
@@ -182,7 +182,7 @@ final class DownstreamConnection: Connection {
             session.submitGoAway()
         case .cut:
             if !exchanges.isEmpty { tripped(.drain, worker) }
-            session.terminate(code: .noError)
+            session.terminate(code: .noError, limit: .drain)
             if finish(worker, patience: 0) == .ended { worker.doom(self) }
             return
         }

@@ -31,6 +31,7 @@ final class Exchange {
     @safe @exclusivity(unchecked) var downstream = StreamEnd<DownstreamConnection>()
     @safe @exclusivity(unchecked) var phase = Phase.receiving
     @safe @exclusivity(unchecked) var timer = WorkerTimer.none
+    @safe @exclusivity(unchecked) var account = ExchangeAccount()
     private(set) var fieldCount = 0
 
     /// Weir's first try, and what carries its own answers. Lives as long as the exchange object.
@@ -147,6 +148,7 @@ final class Exchange {
         ownAttempt.reset(workspace)
         arena.reset(to: workspace.blocks)
         head = RequestHead()
+        account = ExchangeAccount()
         phase = .receiving
         fieldCount = 0
         deadline = 0

@@ -17,16 +17,23 @@ struct ProxyError {
     let detail: String
     /// The server's reset code, where there is one.
     var code: HTTP2Code?
+    /// The limit or timer that tripped, where one did.
+    var limit: Limit?
+    /// The server's frame that ended the attempt, where one did.
+    var reset = ExchangeEnd.Reset()
 
-    init(_ kind: Kind, _ fault: Side, _ detail: String, code: HTTP2Code? = nil) {
+    init(
+        _ kind: Kind, _ fault: Side, _ detail: String, code: HTTP2Code? = nil, limit: Limit? = nil
+    ) {
         self.kind = kind
         self.fault = fault
         self.detail = detail
         self.code = code
+        self.limit = limit
     }
 
     static func overLimit(_ limit: Limit) -> ProxyError {
-        ProxyError(.overLimit, .weir, "over the limit \(limit.name)")
+        ProxyError(.overLimit, .weir, "over the limit \(limit.name)", limit: limit)
     }
 
     /// True where the server is known not to have seen the request: any other may be asked.

@@ -30,10 +30,15 @@ enum RequestCheck {
     private static func error(_ fault: RequestHead.Fault) -> ProxyError {
         switch fault {
         case .headerList:
-            ProxyError(.headersTooLarge, .downstream, "the request's headers are too large")
+            ProxyError(
+                .headersTooLarge, .downstream, "the request's headers are too large",
+                limit: .headerList)
         case .headerFields:
-            ProxyError(.headersTooLarge, .downstream, "the request has too many header fields")
-        case .path: ProxyError(.pathTooLong, .downstream, "the request's path is too long")
+            ProxyError(
+                .headersTooLarge, .downstream, "the request has too many header fields",
+                limit: .headerFields)
+        case .path:
+            ProxyError(.pathTooLong, .downstream, "the request's path is too long", limit: .path)
         case .repeatedContentType: ProxyError(.malformed, .downstream, "content-type is repeated")
         case .repeatedTimeout: ProxyError(.malformed, .downstream, "grpc-timeout is repeated")
         case .repeatedHost: ProxyError(.malformed, .downstream, "host is repeated")

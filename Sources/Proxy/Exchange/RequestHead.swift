@@ -18,6 +18,7 @@ struct RequestHead: BitwiseCopyable {
     private(set) var contentType = absent
     private(set) var te = absent
     private(set) var grpcTimeout = absent
+    private(set) var requestID = absent
     private(set) var fault: Fault?
     var isGRPC = false
 
@@ -31,6 +32,7 @@ struct RequestHead: BitwiseCopyable {
         case .authority: authority = place
         case .scheme: scheme = place
         case .te: te = place
+        case .requestID: requestID = place
         case .host:
             if host >= 0 { found(.repeatedHost) }
             host = place

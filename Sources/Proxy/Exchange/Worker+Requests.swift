@@ -202,6 +202,7 @@ extension Worker {
             attempt.pool?.use { $0.requestBegan() }
             connection.attach(attempt, streamID, workspace)
             connection.markDirty(workspace)
+            accountSent(exchange, on: connection, streamID)
             hurryTimer(exchange, connection.stalledWriter)
         }
     }
@@ -280,8 +281,10 @@ extension Worker {
         let now = workspace.now
         if exchange.phase == .over { return exchange.attempt.use { abandon($0) } }
         if exchange.deadline > 0, now >= exchange.deadline { return deadlinePassed(exchange) }
-        if let (limit, error) = lateness(exchange, now) {
-            exchange.downstream.connection?.use { $0.tripped(limit, self) }
+        if let error = lateness(exchange, now) {
+            if let limit = error.limit {
+                exchange.downstream.connection?.use { $0.tripped(limit, self) }
+            }
             return fail(exchange, error)
         }
         var next = max(nextDeadline(exchange), now + 1_000_000)
@@ -292,11 +295,12 @@ extension Worker {
         exchange.timer = workspace.timers.schedule(.exchange(Borrowed(exchange)), at: next)
     }
 
-    private func lateness(_ exchange: Exchange, _ now: Int64) -> (Limit, ProxyError)? {
+    private func lateness(_ exchange: Exchange, _ now: Int64) -> ProxyError? {
         if let idle = exchange.route?.use({ $0.idleTimeout }), idle > 0,
             now >= exchange.progressAt &+ idle
         {
-            return (.routeIdle, ProxyError(.routeIdle, .weir, "nothing passed for too long"))
+            return ProxyError(
+                .routeIdle, .weir, "nothing passed for too long", limit: .routeIdle)
         }
         let timeouts = exchange.downstream.connection?.use { $0.listener.terms.timeouts }
         guard let timeouts else { return nil }
@@ -305,13 +309,13 @@ extension Worker {
             let isServers = exchange.request.body.count > 0
             let words = "bytes waited too long for the \(isServers ? "server" : "client")"
             let side: ProxyError.Side = isServers ? .upstream : .downstream
-            return (.stalledWriter, ProxyError(.stalled, side, words))
+            return ProxyError(.stalled, side, words, limit: .stalledWriter)
         }
         if timeouts.bodyIdle > 0, !exchange.isGRPC, !exchange.request.flow.isEnded,
             now >= bodyIdleSince(exchange) &+ timeouts.bodyIdle
         {
             let words = "the request's body did not come in time"
-            return (.bodyIdle, ProxyError(.bodyIdle, .downstream, words))
+            return ProxyError(.bodyIdle, .downstream, words, limit: .bodyIdle)
         }
         return nil
     }

@@ -36,7 +36,8 @@ extension Worker {
         case .interimResponses: limit = .upstreamInterimResponses
         }
         attempt.upstream.connection?.use { $0.tripped(limit, self) }
-        fail(exchange, ProxyError(.badResponse, .upstream, "the response is over \(limit.name)"))
+        let words = "the response is over \(limit.name)"
+        fail(exchange, ProxyError(.badResponse, .upstream, words, limit: limit))
     }
 
     /// 1xx responses mean nothing to gRPC (its HTTP/2 mapping lets clients skip them); others get
@@ -58,6 +59,8 @@ extension Worker {
     }
 
     private func submitResponse(_ exchange: Exchange, hasBody: Bool) {
+        exchange.account.answeredAt = workspace.now
+        exchange.account.status = exchange.attempt.use { $0.status }
         exchange.downstream.connection?.use { connection in
             let streamID = exchange.downstream.streamID
             if !connection.session.submitResponse(streamID, exchange, hasBody: hasBody) {
@@ -69,12 +72,14 @@ extension Worker {
 
     /// The response's headers fit no frame that a client would take.
     func responseNotSent(_ exchange: Exchange) {
+        let words = "the response's headers are too large to pass on"
+        let error = ProxyError(.badResponse, .upstream, words)
+        exchange.note(error, workspace.blocks)
         guard exchange.phase == .forwarding else {
             return resetDownstream(exchange, .internalError)
         }
         exchange.attempt.use { abandon($0) }
-        let words = "the response's headers are too large to pass on"
-        answerLocally(exchange, ProxyError(.badResponse, .upstream, words))
+        answerLocally(exchange, error)
     }
 
     // MARK: Streams that closed
@@ -101,7 +106,10 @@ extension Worker {
         attempt.state = .idle
         attempt.failedToSend = false
         attempt.timesUnsent += 1
-        attempt.exchange.use { $0.request.flow.reopenSink() }
+        attempt.exchange.use {
+            $0.request.flow.reopenSink()
+            $0.account.attempts &-= 1
+        }
         pool.use {
             $0.requestEnded()
             place(attempt, in: $0)
@@ -113,8 +121,9 @@ extension Worker {
 
     /// The server's connection ended under the attempt.
     func upstreamLost(_ attempt: Attempt, _ reason: StaticString) {
-        guard closed(attempt, HTTP2Code.internalError.rawValue) != nil else { return }
-        let error = ProxyError(.upstreamLost, .upstream, "\(reason)")
+        guard let end = closed(attempt, HTTP2Code.internalError.rawValue) else { return }
+        var error = ProxyError(.upstreamLost, .upstream, "\(reason)")
+        error.reset = end.reset
         attempt.exchange.use { answer($0, error) }
     }
 
@@ -123,6 +132,7 @@ extension Worker {
     private func closed(_ attempt: Attempt, _ code: UInt32) -> ProxyError? {
         guard let connection = attempt.upstream.connection else { return nil }
         let wasAbandoned = attempt.state == .abandoned
+        let goAway = connection.use { $0.session.farewell.receivedCode }
         attempt.state = .closed
         connection.use {
             $0.detach(attempt, workspace)
@@ -141,20 +151,32 @@ extension Worker {
             if wasAbandoned { return nil }
             guard attempt.response.flow.isEnded else {
                 workspace.counters.add(.upstreamResets)
-                return resetError(attempt, code)
+                return resetError(attempt, code, goAway: goAway)
             }
             refuseRest(exchange)
             return nil
         }
     }
 
-    private func resetError(_ attempt: Attempt, _ code: UInt32) -> ProxyError {
-        let code = HTTP2Code(received: code)
+    /// - goAway: the code of the server's GOAWAY; NO_ERROR where none came.
+    private func resetError(_ attempt: Attempt, _ received: UInt32, goAway: UInt32) -> ProxyError {
+        let code = HTTP2Code(received: received)
+        var error: ProxyError
         if code == .refusedStream || attempt.failedToSend {
-            return ProxyError(.refused, .upstream, "the server refused the stream", code: code)
+            error = ProxyError(.refused, .upstream, "the server refused the stream", code: code)
+        } else {
+            let words = "the server reset the stream with \(code)"
+            error = ProxyError(.upstreamReset, .upstream, words, code: code)
         }
-        let words = "the server reset the stream with \(code)"
-        return ProxyError(.upstreamReset, .upstream, words, code: code)
+        if attempt.wasReset {
+            error.reset = .init(frame: .resetStream, by: .upstream, code: received)
+        } else if goAway != HTTP2Code.noError.rawValue {
+            error.reset = .init(frame: .goAway, by: .upstream, code: goAway)
+        } else if code != .refusedStream {
+            // What the server sent broke the protocol: nghttp2 has reset the stream.
+            error.reset = .init(frame: .resetStream, by: .weir, code: received)
+        }
+        return error
     }
 
     /// The response is complete: what the client still sends goes nowhere.
@@ -168,7 +190,10 @@ extension Worker {
     func downstreamClosed(_ exchange: Exchange, _ code: UInt32) {
         guard let connection = exchange.downstream.connection else { return }
         if code != HTTP2Code.noError.rawValue { workspace.counters.add(.clientResets) }
-        connection.use { $0.detach(exchange, workspace) }
+        connection.use {
+            closeAccount(exchange, on: $0)
+            $0.detach(exchange, workspace)
+        }
         exchange.phase = .over
         if let generation = exchange.generation {
             generation.use { $0.users -= 1 }
@@ -206,10 +231,11 @@ extension Worker {
     /// Tells the caller what went wrong, in whatever way is left.
     func answer(_ exchange: Exchange, _ error: ProxyError) {
         guard exchange.downstream.isOpen, exchange.phase != .over else { return }
-        let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
-        if !hasStarted { return answerLocally(exchange, error) }
         let isFinished = exchange.attempt.use { $0.response.flow.isFinished }
         if isFinished { return }
+        exchange.note(error, workspace.blocks)
+        let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
+        if !hasStarted { return answerLocally(exchange, error) }
         // Its own answer was not taken either.
         if exchange.phase == .answering { return resetDownstream(exchange, .cancel) }
         exchange.phase = .answering
@@ -278,6 +304,7 @@ extension Worker {
     }
 
     func respond(_ exchange: Exchange, _ response: DirectResponse) {
+        exchange.account.end.success = .respond
         guard exchange.isGRPC else {
             return respond(exchange, response, isRoutes: true)
         }
@@ -308,6 +335,7 @@ extension Worker {
     }
 
     func respond(_ exchange: Exchange, _ redirect: Redirect) {
+        exchange.account.end.success = .redirect
         let location = redirect.location(of: exchange)
         submitOwn(exchange, hasBody: false, isRoutes: true) { attempt in
             var block = HeaderBlock()
@@ -332,6 +360,7 @@ extension Worker {
         exchange.attempt.use { attempt in
             attempt.response.reset(returning: workspace.segments)
             let headers = fill(attempt)
+            attempt.answers(headers)
             attempt.outgoingHeaders = isRoutes ? edited(headers, exchange, attempt) : headers
             attempt.response.flow.headersReceived()
             attempt.response.flow.endReceived()
@@ -351,6 +380,7 @@ extension Worker {
     private func appendStatus(
         _ status: UInt32, _ message: String, to block: inout HeaderBlock, _ attempt: Attempt
     ) {
+        attempt.grpcStatus = status
         append("grpc-status", Array("\(status)".utf8), to: &block, attempt)
         if message.isEmpty { return }
         var encoded: [UInt8] = []

@@ -97,8 +97,10 @@ final class ClientSession: HTTP2Session {
         case NGHTTP2_PING.rawValue:
             pingFrameReceived(isAck: header.isAck)
         case NGHTTP2_RST_STREAM.rawValue:
+            attempt(of: header.stream_id)?.use { $0.wasReset = true }
             workspace.use { trip(budget.streamReset(isEarly: false, now: $0.now)) }
         case NGHTTP2_GOAWAY.rawValue:
+            farewell.receivedCode = unsafe frame.pointee.goaway.error_code
             notes.goAway = unsafe GoAway(
                 lastStreamID: frame.pointee.goaway.last_stream_id,
                 code: frame.pointee.goaway.error_code)

@@ -33,6 +33,16 @@ class HTTP2Session {
         var code: UInt32
     }
 
+    /// How the connection ends, as far as that was said: for the accounts of what was on it. Codes
+    /// are NO_ERROR where nothing was sent or received.
+    struct Farewell: BitwiseCopyable {
+        /// Weir ended it.
+        var isTerminated = false
+        var limit: Limit?
+        var sentCode: UInt32 = 0
+        var receivedCode: UInt32 = 0
+    }
+
     /// A stream's receive window: what it starts at and may grow to.
     struct Windows {
         var stream: Int32
@@ -55,7 +65,8 @@ class HTTP2Session {
     @safe @exclusivity(unchecked) var headerBlockStreamID: Int32 = 0
     @safe @exclusivity(unchecked) var isOutputFull = false
     @safe @exclusivity(unchecked) private var unreportedBytes = 0
-    private(set) var isTerminated = false
+    @safe @exclusivity(unchecked) var farewell = Farewell()
+    var isTerminated: Bool { farewell.isTerminated }
 
     init(_ workspace: Workspace, _ windows: Windows, _ budget: FrameBudget) {
         self.workspace = Borrowed(workspace)
@@ -116,9 +127,12 @@ class HTTP2Session {
     // MARK: Connection-level frames
 
     /// GOAWAY with an error; nothing is read any more, and the connection ends once it is sent.
-    func terminate(code: HTTP2Code) {
+    /// `limit` is why, where one tripped.
+    func terminate(code: HTTP2Code, limit: Limit? = nil) {
         if isTerminated { return }
-        isTerminated = true
+        farewell.isTerminated = true
+        farewell.limit = limit
+        farewell.sentCode = code.rawValue
         unsafe _ = nghttp2_session_terminate_session(handle, code.rawValue)
     }
 

@@ -111,11 +111,16 @@ final class ServerSession: HTTP2Session {
         case .taken: return true
         case .malformed:
             reset(streamID, code: .protocolError)
+            let words = "the request's trailers have a field that belongs before them"
+            noteError(owner, ProxyError(.malformed, .downstream, words))
             owner.use { exchange in
                 segments.use { exchange.request.discard(returning: $0) }
             }
             return true
         case .refused:
+            let limit: Limit = isRequest ? .headerList : .trailers
+            let words = "the request's \(isRequest ? "headers" : "trailers") are too large"
+            noteError(owner, ProxyError(.headersTooLarge, .downstream, words, limit: limit))
             // Resets that a client makes Weir send count as its own (CVE-2025-8671).
             notes.exceeded = isRequest ? .headerList : .trailers
             streamReset(streamID)
@@ -124,6 +129,33 @@ final class ServerSession: HTTP2Session {
             trip(isRequest ? .headerList : .trailers)
             return false
         }
+    }
+
+    private func noteError(_ exchange: Borrowed<Exchange>, _ error: ProxyError) {
+        exchange.use { exchange in blocks.use { exchange.note(error, $0) } }
+    }
+
+    /// nghttp2 refuses a frame. Of requests that it refused before they had begun there is no
+    /// exchange yet: each gets one, for its account, which ends at once.
+    fileprivate func frameRefused(_ frame: UnsafePointer<nghttp2_frame>, _ error: CInt) {
+        let header = unsafe frame.pointee.hd
+        guard header.type == UInt8(NGHTTP2_HEADERS.rawValue) else { return }
+        if let exchange = exchange(of: header.stream_id) {
+            exchange.use {
+                $0.account.end.detail = unsafe ByteView(cString: nghttp2_strerror(error))
+            }
+            return
+        }
+        guard unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let owner else { return }
+        let isOver = owner.use { $0.streamCount >= Int($0.limits.concurrentStreams) }
+        let exchange = workspace.use { $0.takeExchange() }
+        exchange.use { exchange in
+            exchange.startedAt = workspace.use { $0.now }
+            exchange.account.end.refused(isOverLimit: isOver)
+            owner.use { $0.attach(exchange, header.stream_id) }
+        }
+        let code = HTTP2Code.refusedStream.rawValue
+        workspace.use { $0.events.append(.downstreamClosed(exchange, code: code)) }
     }
 
     fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
@@ -151,7 +183,11 @@ final class ServerSession: HTTP2Session {
         case NGHTTP2_PING.rawValue:
             pingFrameReceived(isAck: header.isAck)
         case NGHTTP2_RST_STREAM.rawValue:
+            let code = unsafe frame.pointee.rst_stream.error_code
+            noteReset(header.stream_id, by: .client, code)
             streamReset(header.stream_id)
+        case NGHTTP2_GOAWAY.rawValue:
+            farewell.receivedCode = unsafe frame.pointee.goaway.error_code
         default: return
         }
     }
@@ -161,7 +197,13 @@ final class ServerSession: HTTP2Session {
         guard let exchange = exchange(of: streamID) else { return }
         let now = workspace.use { $0.now }
         segments.use { pool in
-            exchange.use { $0.request.bodyReceived(bytes, pool, now: now) }
+            exchange.use { exchange in
+                exchange.request.bodyReceived(bytes, pool, now: now)
+                guard exchange.head.isGRPC else { return }
+                unsafe bytes.withUnsafeBytes {
+                    unsafe exchange.account.requestMessages.pass(Span(_unsafeBytes: $0))
+                }
+            }
         }
         note(exchange) { _ in }
     }
@@ -186,6 +228,10 @@ final class ServerSession: HTTP2Session {
         }
     }
 
+    private func noteReset(_ streamID: Int32, by side: ExchangeEnd.Side, _ code: UInt32) {
+        exchange(of: streamID)?.use { $0.account.end.sawReset(by: side, code: code) }
+    }
+
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
         if streamID == headerBlockStreamID { isInHeaderBlock = false }
         guard let exchange = exchange(of: streamID) else { return }
@@ -202,6 +248,7 @@ final class ServerSession: HTTP2Session {
         if header.type == UInt8(NGHTTP2_RST_STREAM.rawValue) {
             // Those for a peer's fault count as its own (CVE-2025-8671); our answers' do not.
             let code = unsafe frame.pointee.rst_stream.error_code
+            noteReset(header.stream_id, by: .weir, code)
             if code == HTTP2Code.protocolError.rawValue
                 || code == HTTP2Code.flowControlError.rawValue
                 || code == HTTP2Code.streamClosed.rawValue
@@ -210,11 +257,10 @@ final class ServerSession: HTTP2Session {
             }
             return
         }
-        if header.type == UInt8(NGHTTP2_GOAWAY.rawValue), !isTerminated,
-            unsafe frame.pointee.goaway.error_code == HTTP2Code.internalError.rawValue
-        {
+        if header.type == UInt8(NGHTTP2_GOAWAY.rawValue), !isTerminated {
+            farewell.sentCode = unsafe frame.pointee.goaway.error_code
             // nghttp2's own bucket of resets has overflown (CVE-2023-44487).
-            trip(.resets)
+            if farewell.sentCode == HTTP2Code.internalError.rawValue { trip(.resets) }
         }
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         guard isEnd, header.type <= UInt8(NGHTTP2_HEADERS.rawValue) else { return }
@@ -250,6 +296,8 @@ final class ServerSession: HTTP2Session {
                 output.use { output in
                     unsafe output.append(frameHeader, 9)
                     attempt.response.body.move(byteCount, to: output, returning: pool)
+                    guard exchange.head.isGRPC else { return }
+                    output.useLast(byteCount) { exchange.account.responseMessages.pass($0) }
                 }
             }
             workspace.use { attempt.responseBytesPassed(byteCount, $0) }
@@ -338,6 +386,12 @@ extension SessionCallbacks {
             _, frame, userData in
             unsafe withSession(userData) { session in
                 if let frame = unsafe frame { unsafe session.frameReceived(frame) }
+            }
+        }
+        unsafe nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {
+            _, frame, error, userData in
+            unsafe withSession(userData) { session in
+                if let frame = unsafe frame { unsafe session.frameRefused(frame, error) }
             }
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {

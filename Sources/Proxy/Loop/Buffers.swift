@@ -38,6 +38,15 @@ final class OutputBuffer {
 
     func removeAll() { count = 0 }
 
+    /// Looks at the bytes that were appended last.
+    @inline(always)
+    func useLast(_ byteCount: Int, _ body: (Span<UInt8>) -> Void) {
+        precondition(byteCount >= 0 && byteCount <= count, "more than was appended")
+        let first = unsafe start + (count &- byteCount)
+        let bytes = unsafe UnsafeRawBufferPointer(start: first, count: byteCount)
+        unsafe body(Span(_unsafeBytes: bytes))
+    }
+
     func send(to descriptor: Int32, _ system: System) -> System.Sent {
         unsafe system.send(descriptor, .init(start: start, count: count))
     }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Bytes in an arena, or of a constant, that outlive whoever looks at them through this.
 ///
 /// A header field's name or value is one of these: a copy is two words and counts nothing. Never
@@ -18,6 +20,13 @@ struct ByteView: BitwiseCopyable {
     init(_ constant: StaticString) {
         unsafe start = constant.utf8Start
         count = constant.utf8CodeUnitCount
+    }
+
+    /// A constant of C's, without its NUL.
+    @unsafe
+    init(cString: UnsafePointer<CChar>) {
+        unsafe start = UnsafeRawPointer(cString).assumingMemoryBound(to: UInt8.self)
+        unsafe count = strlen(cString)
     }
 
     var isEmpty: Bool { count == 0 }

@@ -46,6 +46,9 @@ final class Workspace {
     @safe @exclusivity(unchecked) var timers: TimerWheel<TimerTarget>
     @safe @exclusivity(unchecked) private var idleExchanges: [Borrowed<Exchange>] = []
     private(set) var exchangesInUse = 0
+    /// How many there have been.
+    private(set) var exchangesTaken: UInt64 = 0
+    private var serial: UInt32 = 0
     private var exchanges: [Exchange] = []
     private(set) lazy var clientCallbacks = SessionCallbacks.client()
     private var serverCallbacks: [(limits: DownstreamLimits, callbacks: SessionCallbacks)] = []
@@ -71,8 +74,15 @@ final class Workspace {
         return callbacks
     }
 
+    /// The next connection's number.
+    func nextSerial() -> UInt32 {
+        serial &+= 1
+        return serial
+    }
+
     func takeExchange() -> Borrowed<Exchange> {
         exchangesInUse += 1
+        exchangesTaken &+= 1
         if let exchange = idleExchanges.popLast() { return exchange }
         let exchange = Exchange()
         exchanges.append(exchange)

@@ -1,6 +1,6 @@
 /// Every limit and timer that can end a request or a connection: the name it has in the
 /// configuration, in the log and in its counter.
-public enum Limit: Int, CaseIterable, Sendable {
+public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     case connections
     case headerList, headerFields, path, trailers, trailerFields
     case pings, settings, emptyData, quietFrames, earlyResets, resets, continuations

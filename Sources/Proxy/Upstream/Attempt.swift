@@ -27,6 +27,10 @@ final class Attempt {
     /// 1xx responses that were not passed on yet.
     @safe @exclusivity(unchecked) var interims: [HeaderBlock] = []
     private(set) var status: UInt16 = 0
+    /// Of the response's headers or trailers.
+    var grpcStatus = ExchangeAccount.noStatus
+    /// The server sent RST_STREAM.
+    var wasReset = false
     private(set) var fault: Fault?
     /// What goes to the client: the response's headers as they came, or edited.
     var outgoingHeaders = HeaderBlock()
@@ -68,12 +72,20 @@ final class Attempt {
         let token = name.use(HeaderToken.of)
         if token.isHopByHop { return .taken }
         if token == .status { status = Self.number(value) }
+        if token == .grpcStatus {
+            // Clients take what is no number for UNKNOWN.
+            let unknown = UInt32(GRPCStatus.unknown.rawValue)
+            grpcStatus = value.use(GRPCStatus.parse) ?? unknown
+        }
         let isStored =
             isTrailer
             ? response.trailers.append(copying: name, value, flags: flags, in: &arena, from: pool)
             : response.headers.append(copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
     }
+
+    /// The response is Weir's own, with these headers; `:status` is the first.
+    func answers(_ headers: HeaderBlock) { status = Self.number(headers.value(0)) }
 
     /// A header block is whole.
     @inline(always)
@@ -133,7 +145,10 @@ final class Attempt {
     /// Tells the server's stream, in portions that matter, that response bytes went on.
     @inline(always)
     func responseBytesPassed(_ byteCount: Int, _ workspace: Workspace) {
-        exchange.use { $0.progressAt = workspace.now }
+        exchange.use {
+            $0.progressAt = workspace.now
+            $0.account.responseBytes &+= Int64(byteCount)
+        }
         upstream.connection?.use { connection in
             let credit = response.bytesPassed(byteCount, connection.session.windows)
             guard let credit else { return }
@@ -150,6 +165,8 @@ final class Attempt {
         interimCount = 0
         fieldCount = 0
         status = 0
+        grpcStatus = ExchangeAccount.noStatus
+        wasReset = false
         fault = nil
         failedToSend = false
         state = .idle

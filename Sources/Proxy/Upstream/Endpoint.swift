@@ -4,6 +4,7 @@ internal import Wire
 /// One address of an upstream, as one worker knows it: its connections and when to try again.
 final class Endpoint {
     let address: SocketAddress
+    let packedAddress: PackedAddress
     private(set) var connections: [UpstreamConnection] = []
     // Looked at for every request, see Exchange: without counting.
     @safe @exclusivity(unchecked) private var borrowed: [Borrowed<UpstreamConnection>] = []
@@ -13,6 +14,7 @@ final class Endpoint {
 
     init(_ address: SocketAddress, _ timeouts: UpstreamTimeouts) {
         self.address = address
+        packedAddress = PackedAddress(address)
         backoff = Backoff(base: timeouts.backoffBase, max: timeouts.backoffMax)
     }
 
