@@ -11,16 +11,26 @@ public final class Snapshot: Sendable {
     /// In the order of the configuration; a `RouteTable` gives positions in this list.
     public let routes: [Route]
     public let access: AccessTerms
+    public let telemetry: TelemetryTerms
+
+    /// What holds for the whole process.
+    public struct ProcessTerms: Sendable {
+        public var access: AccessTerms
+        public var telemetry = TelemetryTerms()
+
+        public init(access: AccessTerms) { self.access = access }
+    }
 
     public init(
         revision: String, listeners: [ListenerTerms], upstreams: [UpstreamTerms],
-        routes: [Route], access: AccessTerms
+        routes: [Route], process: ProcessTerms
     ) {
         self.revision = revision
         self.listeners = listeners
         self.upstreams = upstreams
         self.routes = routes
-        self.access = access
+        access = process.access
+        telemetry = process.telemetry
     }
 }
 

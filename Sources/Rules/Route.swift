@@ -16,6 +16,8 @@ public final class Route: Sendable {
     public let responseHeaders: HeaderEdits?
     /// True where a match names gRPC methods: anything but `application/grpc` is 415.
     public let isGRPCOnly: Bool
+    /// False where its exchanges have no line in the access log.
+    public let isLogged: Bool
 
     public enum Action: Sendable {
         case forward(WeightedBackends)
@@ -30,6 +32,7 @@ public final class Route: Sendable {
         public var requestHeaders: HeaderEdits?
         public var responseHeaders: HeaderEdits?
         public var isGRPCOnly = false
+        public var isLogged = true
         public init() {}
     }
 
@@ -48,6 +51,7 @@ public final class Route: Sendable {
         requestHeaders = terms.requestHeaders
         responseHeaders = terms.responseHeaders
         isGRPCOnly = terms.isGRPCOnly
+        isLogged = terms.isLogged
     }
 }
 

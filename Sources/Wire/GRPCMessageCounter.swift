@@ -1,5 +1,5 @@
-/// Counts the whole messages in a gRPC body, in whatever portions its bytes come
-/// ("gRPC over HTTP2": a flag, four bytes of length, so many bytes). Messages are skipped, not read.
+/// Counts the whole messages in a gRPC body, in whatever portions its bytes come ("gRPC over
+/// HTTP2": a flag, four bytes of length, so many bytes). Messages are skipped, not read.
 public struct GRPCMessageCounter: Equatable, BitwiseCopyable, Sendable {
     private static var prefixBytes: UInt8 { 5 }
 

@@ -75,6 +75,17 @@ extension Checker {
         return inRange(number, node, what, (range, Size.describe))
     }
 
+    /// A share as so many of 2^32.
+    func percent(_ node: NodeID, _ what: String) -> UInt64? {
+        guard let bytes = bytes(node, what) else { return nil }
+        guard let number = Percent.parse(bytes) else {
+            fail(.badValue, node, "\(found(node)) where \(what) belongs", expected: Percent.words)
+            return nil
+        }
+        let bounds = (range: Percent.range, words: Percent.describe)
+        return inRange(number, node, what, bounds).map { (UInt64($0) << 32) / 10_000 }
+    }
+
     /// Nanoseconds; 0 for `off`, where that is allowed.
     func duration(
         _ node: NodeID, _ what: String, _ range: ClosedRange<Int64> = Duration.range,

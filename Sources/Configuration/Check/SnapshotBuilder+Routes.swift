@@ -91,6 +91,7 @@ extension SnapshotBuilder {
         terms.timeout = fields[.timeout].flatMap { checker.duration($0, "a timeout") } ?? 0
         terms.idleTimeout =
             fields[.idleTimeout].flatMap { checker.duration($0, "an idle timeout") } ?? 0
+        terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
         terms.requestHeaders = fields[.requestHeaders].flatMap {
             readEdits($0, ofRequests: true, isMethod: terms.isGRPCOnly)
@@ -99,6 +100,10 @@ extension SnapshotBuilder {
             readEdits($0, ofRequests: false, isMethod: terms.isGRPCOnly)
         }
         return terms
+    }
+
+    private func isOn(_ node: NodeID, _ what: String) -> Bool {
+        checker.choice(node, what, ["on", "off"]) != 1
     }
 
     /// What only a forwarded request has would be ignored without backends.

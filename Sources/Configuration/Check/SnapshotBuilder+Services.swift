@@ -53,9 +53,7 @@ extension SnapshotBuilder {
     private func readAddress(_ node: NodeID, port required: Bool = false) -> SocketAddress? {
         guard var text = checker.text(node, "an address") else { return nil }
         if text.hasPrefix("unix:"), !text.hasPrefix("unix:/"), !text.hasPrefix("unix:@") {
-            let file = checker.tree.files[checker.tree.file(of: node)].name
-            let directory = file.utf8.lastIndex(of: 0x2f).map { file[...$0] } ?? ""
-            text = "unix:" + directory + text.dropFirst("unix:".count)
+            text = "unix:" + path(String(text.dropFirst("unix:".count)), relativeTo: node)
         }
         do {
             return try SocketAddress(parsing: text)

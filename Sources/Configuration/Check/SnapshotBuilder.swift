@@ -63,12 +63,15 @@ final class SnapshotBuilder {
         if let node = sections.watch {
             watchesFiles = checker.choice(node, "watch", ["on", "off"]) != 1
         }
+        let accessLog = sections.accessLog.flatMap(readAccessLog)
         let tables = listeners.indices.map(makeTable)
         if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
+        var process = Snapshot.ProcessTerms(access: access)
+        process.telemetry.accessLog = accessLog
         return Snapshot(
             revision: revision, listeners: zip(listeners, tables).compactMap(makeTerms),
-            upstreams: upstreams.map(makeTerms), routes: routes, access: access)
+            upstreams: upstreams.map(makeTerms), routes: routes, process: process)
     }
 
     private func readAccess(_ node: NodeID) -> AccessTerms? {
@@ -108,6 +111,7 @@ extension SnapshotBuilder {
         var upstreams: [NodeID] = []
         var routes: [NodeID] = []
         var access: NodeID?
+        var accessLog: NodeID?
         var watch: NodeID?
     }
 
@@ -128,6 +132,7 @@ extension SnapshotBuilder {
                 case .routes:
                     sections.routes += checker.items(value, "routes", 0...Self.routesMax)
                 case .access: takeOnce(value, "access", &sections.access)
+                case .accessLog: takeOnce(value, "access_log", &sections.accessLog)
                 case .watch: takeOnce(value, "watch", &sections.watch)
                 default: break
                 }

@@ -2,7 +2,7 @@
 
 enum RootKey: Int, LanguageKey {
     case listeners, upstreams, routes, access
-    case identities, trust, tokenIssuers, metrics, admin, watch
+    case identities, trust, tokenIssuers, accessLog, metrics, admin, watch
 
     static let table = makeTable("configuration")
 
@@ -26,6 +26,10 @@ enum RootKey: Int, LanguageKey {
         case .identities: Term("identities", .unsupported, "Who Weir is")
         case .trust: Term("trust", .unsupported, "Whom it believes")
         case .tokenIssuers: Term("token_issuers", .unsupported, "Who may sign tokens")
+        case .accessLog:
+            Term(
+                "access_log", .object(AccessLogKey.table), "A line for each exchange",
+                byDefault: "none")
         case .metrics: Term("metrics", .unsupported, "Where metrics are served")
         case .admin: Term("admin", .unsupported, "Where the administration interface listens")
         case .watch:

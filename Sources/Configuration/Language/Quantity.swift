@@ -33,6 +33,36 @@ enum Size {
     static func describe(_ bytes: Int64) -> String { Quantity.describe(bytes, units) }
 }
 
+/// Shares as the language writes them: a number with at most two decimals and `%`.
+enum Percent {
+    static let words = "a share such as 10% or 0.25%"
+    static let pattern = "[0-9]+([.][0-9]{1,2})?%"
+    /// In hundredths of a percent.
+    static let range: ClosedRange<Int64> = 1...10_000
+
+    /// Hundredths of a percent, or nil for anything else and beyond 2^63 - 1.
+    static func parse(_ text: ArraySlice<UInt8>) -> Int64? {
+        guard text.last == UInt8(ascii: "%") else { return nil }
+        let number = text.dropLast()
+        let point = number.firstIndex(of: UInt8(ascii: ".")) ?? number.endIndex
+        var decimals = number[point...].dropFirst()
+        guard let whole = Quantity.digits(number[..<point]), decimals.count <= 2,
+            point == number.endIndex || !decimals.isEmpty, decimals.allSatisfy(\.isDigit)
+        else { return nil }
+        while decimals.count < 2 { decimals.append(UInt8(ascii: "0")) }
+        let hundredths = decimals.reduce(Int64(0)) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+        let (product, overflowed) = whole.multipliedReportingOverflow(by: 100)
+        let (sum, carried) = product.addingReportingOverflow(hundredths)
+        return overflowed || carried ? nil : sum
+    }
+
+    static func describe(_ hundredths: Int64) -> String {
+        let rest = hundredths % 100
+        if rest == 0 { return "\(hundredths / 100)%" }
+        return "\(hundredths / 100).\(rest / 10)\(rest % 10)%"
+    }
+}
+
 enum Quantity {
     /// Decimal digits without leading zeros; nil for anything else and beyond 2^63 - 1.
     static func digits(_ text: ArraySlice<UInt8>) -> Int64? {

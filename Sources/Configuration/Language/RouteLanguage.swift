@@ -2,7 +2,7 @@
 
 enum RouteKey: Int, LanguageKey {
     case name, listeners, hostnames, matches, backends, respond, redirect, timeout, idleTimeout
-    case rewrite, requestHeaders, responseHeaders, retry
+    case rewrite, requestHeaders, responseHeaders, retry, accessLog
 
     static let table = makeTable("route", oneOf: ["backends", "respond", "redirect"])
 
@@ -36,6 +36,10 @@ enum RouteKey: Int, LanguageKey {
                 byDefault: "nothing")
         case .requestHeaders, .responseHeaders: editTerm
         case .retry: Term("retry", .unsupported, "What is tried again")
+        case .accessLog:
+            Term(
+                "access_log", .choice(["on", "off"]),
+                "`off` leaves its exchanges out of the access log", byDefault: "on")
         }
     }
 

@@ -8,6 +8,8 @@ indirect enum Shape: Sendable {
     case count(ClosedRange<Int>)
     /// `250ms 2s 5m 1h`; `off` where a table says so.
     case duration(offAllowed: Bool)
+    /// `10%`, `0.25%`; from 0.01% to 100%.
+    case percent
     /// `64KiB`; in bytes.
     case size(ClosedRange<Int64>)
     /// With so many items at least.

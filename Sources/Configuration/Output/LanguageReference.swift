@@ -40,6 +40,9 @@ extension Shape {
         case .duration(let offAllowed): offAllowed ? "duration, or `off`" : "duration"
         case .size(let range):
             "size, \(Size.describe(range.lowerBound)) to \(Size.describe(range.upperBound))"
+        case .percent:
+            "share, \(Percent.describe(Percent.range.lowerBound)) to "
+                + Percent.describe(Percent.range.upperBound)
         case .list(let item, _): "a list, each " + item.words
         case .object(let table): table.name.withArticle
         case .map(let key, let value): "a mapping from \(key) to " + value.words

@@ -21,6 +21,7 @@ public enum LanguageSchema {
         OptionObjects.upstreamTimeouts, RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,
         RedirectPathKey.table, RewriteKey.table, EditsKey.table, AccessKey.table,
+        AccessLogKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {
@@ -72,6 +73,8 @@ public enum LanguageSchema {
             return pattern(offAllowed ? Duration.pattern + "|off" : Duration.pattern)
         case .size:
             return pattern(Size.pattern)
+        case .percent:
+            return pattern(Percent.pattern)
         case .list(let item, let least):
             var members: [(String, JSON)] = [
                 ("type", .string("array")), ("items", schema(of: item)),

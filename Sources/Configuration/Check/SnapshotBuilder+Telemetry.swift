@@ -1,0 +1,46 @@
+/// What is told of the process and its exchanges.
+extension SnapshotBuilder {
+    func readAccessLog(_ node: NodeID) -> AccessLogTerms? {
+        guard let fields = checker.fields(node, AccessLogKey.self) else { return nil }
+        let target = fields[.file].flatMap(readTarget)
+        var terms = AccessLogTerms(target: target ?? .standardOutput)
+        if let node = fields[.format] {
+            terms.format = checker.choice(node, "format", ["json", "text"]) == 1 ? .text : .json
+        }
+        let only = fields[.only].flatMap { checker.choice($0, "only", ["all", "errors"]) }
+        if let node = fields[.sample] {
+            if let share = checker.percent(node, "sample") { terms.share = share }
+            if only == 1 {
+                checker.fail(
+                    .conflict, node, "'only: errors' leaves nothing to take a sample of",
+                    expected: "one of them; errors always have a line")
+            }
+        }
+        if only == 1 { terms.share = 0 }
+        return target == nil ? nil : terms
+    }
+
+    private func readTarget(_ node: NodeID) -> AccessLogTerms.Target? {
+        guard let text = checker.text(node, "a file") else { return nil }
+        switch text {
+        case "stdout": return .standardOutput
+        case "stderr": return .standardError
+        default: break
+        }
+        guard !text.isEmpty, !text.hasSuffix("/"), !text.utf8.contains(0) else {
+            checker.fail(
+                .badValue, node, "'\(text.quotable)' is not a file's path",
+                expected: "a path such as /var/log/weir/access.log, or stdout or stderr")
+            return nil
+        }
+        return .file(path: path(text, relativeTo: node))
+    }
+
+    /// Relative paths begin where the file is that names them.
+    func path(_ text: String, relativeTo node: NodeID) -> String {
+        if text.hasPrefix("/") { return text }
+        let file = checker.tree.files[checker.tree.file(of: node)].name
+        let directory = file.utf8.lastIndex(of: 0x2f).map { file[...$0] } ?? ""
+        return directory + text
+    }
+}

@@ -1,0 +1,26 @@
+// The keys of what is told: the access log.
+
+enum AccessLogKey: Int, LanguageKey {
+    case file, format, only, sample
+
+    static let table = makeTable("access log")
+
+    var term: Term {
+        switch self {
+        case .file:
+            Term(
+                "file", .text("a path, `stdout` or `stderr`", pattern: ".+"),
+                "Where the lines go; a file is made where there is none, its folder is not",
+                required: true)
+        case .format:
+            Term("format", .choice(["json", "text"]), "How a line looks", byDefault: "json")
+        case .only:
+            Term(
+                "only", .choice(["all", "errors"]), "Which exchanges have a line", byDefault: "all")
+        case .sample:
+            Term(
+                "sample", .percent, "The share of exchanges without an error that have a line",
+                byDefault: "100%")
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/// What is told of the process and its exchanges, and where.
+public struct TelemetryTerms: Sendable, Equatable {
+    /// Nil where no line is written for exchanges.
+    public var accessLog: AccessLogTerms?
+
+    public init(accessLog: AccessLogTerms? = nil) { self.accessLog = accessLog }
+}
+
+/// Where a line for each exchange goes, how it looks, and which exchanges have one.
+public struct AccessLogTerms: Sendable, Equatable {
+    public enum Target: Sendable, Equatable {
+        case file(path: String)
+        case standardOutput, standardError
+    }
+
+    public enum Format: Sendable { case json, text }
+
+    public var target: Target
+    public var format: Format
+    /// How many of 2^32 exchanges that went well have a line; those that did not always have one.
+    public var share: UInt64
+
+    public static let everything: UInt64 = 1 << 32
+
+    public init(target: Target, format: Format = .json, share: UInt64 = everything) {
+        self.target = target
+        self.format = format
+        self.share = share
+    }
+}
