@@ -8,9 +8,18 @@ public struct TelemetryTerms: Sendable, Equatable {
 
 /// Where a line for each exchange goes, how it looks, and which exchanges have one.
 public struct AccessLogTerms: Sendable, Equatable {
-    public enum Target: Sendable, Equatable {
+    public enum Target: Sendable, Equatable, CustomStringConvertible {
         case file(path: String)
         case standardOutput, standardError
+
+        /// As it is written.
+        public var description: String {
+            switch self {
+            case .file(let path): path
+            case .standardOutput: "stdout"
+            case .standardError: "stderr"
+            }
+        }
     }
 
     public enum Format: Sendable { case json, text }

@@ -44,6 +44,7 @@ public final class Controller {
     private let signals = Signals()
     private let watch = FileWatch()
     private var workers: [WorkerThread] = []
+    private let accessLog: AccessLog
     private var resources = SharedResources()
     private var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
@@ -60,8 +61,10 @@ public final class Controller {
     public let stopper: Stopper
 
     public init(_ options: Options, _ logger: Logger) throws(StartError) {
-        guard let bell = Bell() else { throw .threads }
+        let count = options.workers > 0 ? options.workers : Processors.available
+        guard let bell = Bell(), let accessLog = AccessLog(workers: count) else { throw .threads }
         self.options = options
+        self.accessLog = accessLog
         self.logger = logger
         self.bell = bell
         log = EventLog(waker: bell.waker)
@@ -97,15 +100,17 @@ public final class Controller {
     /// Heeds signals and changed files, and writes the log, until all workers have ended.
     public func serve() {
         while !workers.allSatisfy(\.isOver) { wait() }
+        accessLog.end()
         writeLog()
         reportCounters()
     }
 
     private func startWorkers() throws(StartError) {
-        let count = options.workers > 0 ? options.workers : Processors.available
-        let loads = WorkerLoads(workers: count)
-        for index in 0..<count {
-            guard let worker = WorkerThread(index, loads, log, bell) else { throw .threads }
+        let loads = WorkerLoads(workers: accessLog.rings.count)
+        for (index, ring) in accessLog.rings.enumerated() {
+            guard let worker = WorkerThread(index, loads, log, bell, records: ring) else {
+                throw .threads
+            }
             workers.append(worker)
         }
     }
@@ -123,6 +128,7 @@ public final class Controller {
         while let signal = signals.next() {
             switch signal {
             case .reload: if !isDraining { reload() }
+            case .reopen: accessLog.reopen()
             case .terminate: terminate()
             }
         }
@@ -181,6 +187,9 @@ public final class Controller {
         let log = log
         if let snapshot { replaced.append(snapshot) }
         snapshot = installation.snapshot
+        if !accessLog.install(installation.snapshot.telemetry.accessLog, log) {
+            logger.error("no thread is left for the access log")
+        }
         let drains = installation.snapshot.listeners.map(\.timeouts.drain)
         drainLimit = drains.contains(0) ? 0 : drains.max() ?? 0
         for worker in workers {
@@ -252,6 +261,7 @@ public final class Controller {
                 }
             }
         }
+        if accessLog.dropped > 0 { totals.append(("access_log_dropped", accessLog.dropped)) }
         let words = totals.map { "\($0.name)=\($0.count)" }
         logger.notice("ended \(words.joined(separator: " "))")
     }

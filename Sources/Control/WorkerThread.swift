@@ -13,7 +13,9 @@ final class WorkerThread: Sendable {
 
     /// Nil where the system has no thread or descriptor left. `bell` rings when the worker has
     /// ended.
-    init?(_ index: Int, _ loads: WorkerLoads, _ log: EventLog, _ bell: Bell) {
+    init?(
+        _ index: Int, _ loads: WorkerLoads, _ log: EventLog, _ bell: Bell, records: RecordRing
+    ) {
         let outcome = Outcome()
         let ready = Bell()
         let started = Thread.start {
@@ -22,7 +24,8 @@ final class WorkerThread: Sendable {
                 return
             }
             // Made here: a worker never leaves its thread.
-            let worker = Worker(system: system, log: log, loads: loads, index: index)
+            let worker = Worker(
+                system: system, log: log, loads: loads, index: index, records: records)
             outcome.mailbox.withLock { $0 = worker.mailbox }
             loads.join(worker.mailbox, at: index)
             ready?.waker.ring()

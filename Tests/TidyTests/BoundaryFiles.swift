@@ -34,6 +34,8 @@ enum BoundaryFiles {
         "Sources/Proxy/HTTP2/ClientSession.swift": [.exclusivity: 2],
         "Sources/Proxy/HTTP2/HTTP2Session.swift": [.exclusivity: 7],
         "Sources/Proxy/HTTP2/ServerSession.swift": [.exclusivity: 2],
+        "Sources/Proxy/Loop/LineBuffer.swift": [.exclusivity: 2],
+        "Sources/Proxy/Loop/RecordRing.swift": [.exclusivity: 4, .sendable: 1],
         "Sources/Proxy/Loop/Workspace.swift": [.exclusivity: 5],
         "Sources/Proxy/Telemetry/Counters.swift": [.exclusivity: 3],
         "Sources/Proxy/Upstream/Attempt.swift": [.exclusivity: 6],

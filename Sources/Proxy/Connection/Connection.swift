@@ -19,6 +19,7 @@ class Connection {
 
     let tag: PollTag
     let peer: SocketAddress
+    let packedPeer: PackedAddress
     /// Its number among the worker's.
     let serial: UInt32
     private let session: HTTP2Session
@@ -41,6 +42,7 @@ class Connection {
     init(_ tag: PollTag, _ peer: SocketAddress, _ session: HTTP2Session) {
         self.tag = tag
         self.peer = peer
+        packedPeer = PackedAddress(peer)
         serial = session.workspace.use { $0.nextSerial() }
         self.session = session
     }

@@ -10,6 +10,10 @@ final class Generation {
     private let pools: [UpstreamPool]
     /// The same, for use without counting.
     let borrowedPools: [Borrowed<UpstreamPool>]
+    /// How many of 2^32 exchanges without an error have a line in the access log; 0 only errors, -1
+    /// none at all.
+    let logShare: Int64
+    static let logShareMax: Int64 = 1 << 32
     /// Exchanges that began with it and have not ended.
     @safe @exclusivity(unchecked) var users = 0
 
@@ -17,6 +21,7 @@ final class Generation {
         self.snapshot = snapshot
         self.pools = pools
         borrowedPools = pools.map { Borrowed($0) }
+        logShare = snapshot.telemetry.accessLog.map { Int64(clamping: $0.share) } ?? -1
     }
 }
 

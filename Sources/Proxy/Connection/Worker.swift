@@ -14,6 +14,9 @@ public final class Worker {
     let workspace: Workspace
     let loads: WorkerLoads
     let index: Int
+    /// Where records for the access log go.
+    let records: Borrowed<RecordWriter>?
+    private let ownRecords: RecordWriter?
     var table: [Slot] = []
     var generation: Generation?
     /// Replaced ones that exchanges still use.
@@ -51,8 +54,13 @@ public final class Worker {
         var listener: Listener?
     }
 
-    /// - index: this worker's place in `loads`.
-    public init(system: System, log: EventLog, loads: WorkerLoads, index: Int) {
+    /// - index: this worker's place in `loads`. - records: for the access log; this worker alone
+    ///   writes to it.
+    public init(
+        system: System, log: EventLog, loads: WorkerLoads, index: Int, records: RecordRing? = nil
+    ) {
+        ownRecords = records.map { RecordWriter($0) }
+        self.records = ownRecords.map { Borrowed($0) }
         workspace = Workspace(system, log)
         mailbox = Mailbox(waker: system.waker)
         self.loads = loads
@@ -96,6 +104,7 @@ public final class Worker {
         gather()
         flushAll()
         if isStopped || isDraining && connectionCount == 0 { end() }
+        records?.use { $0.turnEnded() }
     }
 
     /// Takes what became ready meanwhile into the same flush.

@@ -216,6 +216,26 @@ enum HTTP2Code: UInt32 {
     case streamClosed, frameSizeError, refusedStream, cancel, compressionError
     case connectError, enhanceYourCalm, inadequateSecurity, http11Required
 
+    /// As RFC 9113 writes it.
+    var name: StaticString {
+        switch self {
+        case .noError: "NO_ERROR"
+        case .protocolError: "PROTOCOL_ERROR"
+        case .internalError: "INTERNAL_ERROR"
+        case .flowControlError: "FLOW_CONTROL_ERROR"
+        case .settingsTimeout: "SETTINGS_TIMEOUT"
+        case .streamClosed: "STREAM_CLOSED"
+        case .frameSizeError: "FRAME_SIZE_ERROR"
+        case .refusedStream: "REFUSED_STREAM"
+        case .cancel: "CANCEL"
+        case .compressionError: "COMPRESSION_ERROR"
+        case .connectError: "CONNECT_ERROR"
+        case .enhanceYourCalm: "ENHANCE_YOUR_CALM"
+        case .inadequateSecurity: "INADEQUATE_SECURITY"
+        case .http11Required: "HTTP_1_1_REQUIRED"
+        }
+    }
+
     /// Codes that RFC 9113 does not define count as INTERNAL_ERROR (its section 7).
     init(received: UInt32) { self = HTTP2Code(rawValue: received) ?? .internalError }
 }

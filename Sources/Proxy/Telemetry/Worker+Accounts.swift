@@ -6,6 +6,7 @@ extension Worker {
     /// log know of it they learn here, once for each exchange.
     @inline(always)
     func accountClosed(_ exchange: Exchange, on connection: DownstreamConnection) {
+        log(exchange, on: connection)
     }
 
     /// The client's stream is closed: says who ended it and why, where that is not known yet, and

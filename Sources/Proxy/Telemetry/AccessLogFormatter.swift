@@ -1,0 +1,144 @@
+public import Configuration
+internal import Wire
+
+/// Makes lines of records. docs/access-log.md says what each field means; what is here is in its
+/// order.
+public final class AccessLogFormatter {
+    /// No line is longer: every text grows sixfold at most, and there are about 3,000 bytes of
+    /// them.
+    static let lineBytesMax = 24 << 10
+
+    private let rings: [RecordRing]
+    private let buffer: LineBuffer
+    public var format = AccessLogTerms.Format.json
+    /// From the workers' clock to the time of day.
+    private var offset: Int64 = 0
+    /// The second whose text was made last.
+    private var second: Int64 = .min
+    private var secondText = UTCText(second: 0)
+    public private(set) var lines: UInt64 = 0
+
+    public init(_ rings: [RecordRing], _ buffer: LineBuffer) {
+        self.rings = rings
+        self.buffer = buffer
+    }
+
+    /// Moves records into the buffer while it has room. `now`: both clocks, in nanoseconds.
+    public func take(now: (monotonic: Int64, since1970: Int64)) {
+        offset = now.since1970 &- now.monotonic
+        for (index, ring) in rings.enumerated() {
+            ring.take { record in
+                guard buffer.room >= Self.lineBytesMax else { return false }
+                write(record, worker: UInt64(index))
+                return true
+            }
+        }
+    }
+
+    private func write(_ view: RecordView, worker: UInt64) {
+        let record = view.head(AccessRecord.self)
+        let line = AccessLogLine(buffer, isJSON: format == .json)
+        line.begin()
+        writeTime(record, line)
+        var texts = RecordTexts(view)
+        writeRequest(record, &texts, line)
+        writeRoute(record, &texts, line)
+        writeAmounts(record, line)
+        writeIdentity(record, &texts, line, worker: worker)
+        writeEnd(record, &texts, line)
+        line.end()
+        lines &+= 1
+    }
+
+    private func writeTime(_ record: AccessRecord, _ line: AccessLogLine) {
+        let time = record.startedAt &+ offset
+        let (seconds, rest) = time.quotientAndRemainder(dividingBy: 1_000_000_000)
+        if seconds != second {
+            second = seconds
+            secondText = UTCText(second: seconds)
+        }
+        line.time(secondText, microseconds: UInt64(max(rest, 0)) / 1_000)
+    }
+
+    private func writeRequest(
+        _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine
+    ) {
+        line.text(" listener=", texts.next(record.lengths.listener))
+        line.address(" peer=", record.peer, texts.next(record.lengths.peerPath))
+        line.text(" method=", texts.next(record.lengths.method))
+        line.text(" authority=", texts.next(record.lengths.authority))
+        line.text(" path=", texts.next(record.lengths.path))
+    }
+
+    private func writeRoute(
+        _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine
+    ) {
+        line.text(" route=", texts.next(record.lengths.route))
+        line.text(" upstream=", texts.next(record.lengths.upstream))
+        line.address(" endpoint=", record.endpoint, texts.next(record.lengths.endpointPath))
+        if record.status > 0 { line.number(" status=", UInt64(record.status)) }
+        if record.isGRPC { line.grpcStatus(record.grpcStatus) }
+    }
+
+    private func writeAmounts(_ record: AccessRecord, _ line: AccessLogLine) {
+        line.milliseconds(" duration_ms=", record.endedAt &- record.startedAt)
+        if record.answeredAt > 0 {
+            line.milliseconds(" first_byte_ms=", record.answeredAt &- record.startedAt)
+        }
+        line.number(" request_bytes=", UInt64(clamping: record.requestBytes))
+        line.number(" response_bytes=", UInt64(clamping: record.responseBytes))
+        if record.isGRPC {
+            line.number(" request_messages=", UInt64(record.requestMessages))
+            line.number(" response_messages=", UInt64(record.responseMessages))
+        }
+        if record.deadline > 0 {
+            line.milliseconds(" deadline_ms=", record.deadline &- record.startedAt)
+            line.milliseconds(" deadline_left_ms=", record.deadline &- record.endedAt)
+        }
+        if record.attempts > 0 { line.number(" attempts=", UInt64(record.attempts)) }
+    }
+
+    private func writeIdentity(
+        _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine, worker: UInt64
+    ) {
+        line.text(" revision=", texts.next(record.lengths.revision))
+        line.text(" request_id=", texts.next(record.lengths.requestID))
+        line.connection(" connection=", worker, record.connection)
+        line.number(" stream=", UInt64(clamping: record.stream))
+        guard record.upstreamConnection > 0 else { return }
+        line.connection(" upstream_connection=", worker, record.upstreamConnection)
+        line.number(" upstream_stream=", UInt64(clamping: record.upstreamStream))
+    }
+
+    private func writeEnd(
+        _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine
+    ) {
+        var end = ExchangeEnd()
+        end.reason = record.reason
+        line.word(" ended_by=", end.endedBy.name)
+        line.word(" reason=", record.reason.name)
+        if record.fault != .none { line.word(" fault=", record.fault.name) }
+        line.text(" detail=", texts.next(record.lengths.detail))
+        if let limit = record.limit { line.name(" limit=", limit.name) }
+        if record.reset.frame != .none {
+            line.resetCode(record.reset.code)
+            let isReset = record.reset.frame == .resetStream
+            line.word(" reset_frame=", isReset ? "RST_STREAM" : "GOAWAY")
+            line.word(" reset_by=", record.reset.by.name)
+        }
+        if record.isTruncated { line.isTrue(" truncated=") }
+    }
+}
+
+/// The texts of a record, one after the other.
+private struct RecordTexts {
+    private let view: RecordView
+    private var offset = 0
+
+    init(_ view: RecordView) { self.view = view }
+
+    mutating func next(_ count: UInt16) -> ByteView {
+        defer { offset &+= Int(count) }
+        return view.text(after: AccessRecord.self, at: offset, count: Int(count))
+    }
+}
