@@ -13,6 +13,7 @@ final class ProxyHarness {
     private let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
     private var socket: ListeningSocket?
     private let closed = ClosedSockets()
+    private let records: RecordedExchanges
     private var installations = 0
     private var turns = 0
     private let origins: Int
@@ -22,18 +23,23 @@ final class ProxyHarness {
         self.world = world
         self.origins = origins
         loads = WorkerLoads(workers: workers)
+        records = RecordedExchanges(workers: workers)
         let closed = closed
         let descriptor = world.listen(Scenario.proxyAddress)
         socket = ListeningSocket(descriptor: descriptor) { closed.add($0) }
         for index in 0..<workers {
             let system = SimulatedSystem(world)
-            let worker = Worker(system: system, log: log, loads: loads, index: index)
+            let worker = Worker(
+                system: system, log: log, loads: loads, index: index, records: records.rings[index])
             loads.join(worker.mailbox, at: index)
             system.turn = { [unowned self] in
                 worker.turn()
                 for descriptor in closed.take() { self.world.closeListener(descriptor) }
                 turns += 1
-                if turns % 64 == 0 { checkMemory(of: worker) }
+                if turns % 64 == 0 {
+                    checkMemory(of: worker)
+                    records.look()
+                }
             }
             system.nextDeadline = { worker.isOver ? nil : worker.nextDeadline }
             system.messagesWait = { !worker.isOver && !worker.mailbox.isEmpty }
@@ -85,6 +91,7 @@ final class ProxyHarness {
         var leaks: [String] = []
         for (index, seat) in seats.enumerated() {
             let census = seat.worker.census
+            leaks += records.faults(worker: index, exchanges: census.exchangesBegan)
             if census.connections != 0 {
                 leaks.append("worker \(index) still has \(census.connections) connections")
             }
@@ -106,7 +113,7 @@ final class ProxyHarness {
         if world.openStreams > 0, !isDraining {
             leaks.append("\(world.openStreams) descriptors are open")
         }
-        return leaks
+        return leaks + records.faults
     }
 
     var logText: String {
@@ -124,7 +131,7 @@ final class ProxyHarness {
         text += "routes:\n"
         text += "  - {name: echo, matches: [{method: weir.echo.v1.Echo/*}], backends: [\(list)]}\n"
         text += "  - {name: files, matches: [{path: {prefix: /}}], backends: [\(list)]}\n"
-        return text + "access: {default: allow}\n"
+        return text + "access: {default: allow}\naccess_log: {file: stdout}\n"
     }
 }
 

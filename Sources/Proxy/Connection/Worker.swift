@@ -75,6 +75,11 @@ public final class Worker {
     /// Cuts what is left: sessions give their memory back to the pools they took it from.
     private func end() {
         isOver = true
+        // Clients' connections first (the list is taken from its end): what is on them ends with
+        // Weir, not with a server.
+        for slot in table {
+            if let connection = slot.connection as? UpstreamConnection { doom(connection) }
+        }
         for slot in table { if let connection = slot.connection { doom(connection) } }
         while let connection = doomed.popLast() { tearDown(connection) }
         workspace.dirty.removeAll()
@@ -303,6 +308,7 @@ public final class Worker {
         census.connections = connectionCount
         census.upstreamConnections = table.count { $0.connection is UpstreamConnection }
         census.exchanges = workspace.exchangesInUse
+        census.exchangesBegan = workspace.exchangesTaken
         census.waiting = pools.reduce(0) { $0 + $1.waitingCount }
         census.timers = workspace.timers.count
         census.generations = oldGenerations.count + (generation == nil ? 0 : 1)

@@ -122,6 +122,10 @@ public final class LineBuffer {
         if first == end { removeAll() }
     }
 
-    /// For tests.
-    var bytes: [UInt8] { unsafe Array(UnsafeRawBufferPointer(start: start + first, count: count)) }
+    /// All of it as text, for tests.
+    public func takeText() -> String {
+        defer { removeAll() }
+        let bytes = unsafe UnsafeRawBufferPointer(start: start + first, count: count)
+        return unsafe String(decoding: bytes, as: UTF8.self)
+    }
 }
