@@ -37,6 +37,8 @@ public final class Snapshot: Sendable {
 /// An address that accepts connections, and what it allows them.
 public final class ListenerTerms: Sendable {
     public let name: String
+    /// The same, where it is not too long.
+    public let shortName: ShortName
     public let address: SocketAddress
     /// The routes of this listener only.
     public let routes: RouteTable
@@ -56,6 +58,7 @@ public final class ListenerTerms: Sendable {
         bounds: (limits: DownstreamLimits, timeouts: DownstreamTimeouts)
     ) {
         self.name = name
+        shortName = ShortName(name)
         self.address = address
         self.routes = routes
         self.paths = paths

@@ -1,6 +1,10 @@
+public import Wire
+
 /// Where a request goes and how. Immutable; made by Configuration, found through a `RouteTable`.
 public final class Route: Sendable {
     public let name: String
+    /// The same, where it is not too long.
+    public let shortName: ShortName
     /// Its position in the configuration's list of routes.
     public let index: Int
     public let action: Action
@@ -38,6 +42,7 @@ public final class Route: Sendable {
 
     public init(name: String, index: Int, action: Action, terms: Terms) {
         self.name = name
+        shortName = ShortName(name)
         self.index = index
         self.action = action
         if case .forward(let backends) = action, backends.backends.count == 1 {

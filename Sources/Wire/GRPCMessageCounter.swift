@@ -24,19 +24,16 @@ public struct GRPCMessageCounter: Equatable, BitwiseCopyable, Sendable {
             left &-= UInt32(truncatingIfNeeded: bytes.count)
             return
         }
-        if isBetweenMessages, bytes.count >= 5 {
-            let body = Self.length(bytes)
-            if bytes.count &- 5 == Int(body) {
-                count &+= 1
+        if isBetweenMessages, bytes.count >= 8 {
+            let body = UInt32(truncatingIfNeeded: bytes.word(at: 0) >> 24)
+            let passed = bytes.count &- 5
+            if passed <= Int(body) {
+                left = body &- UInt32(truncatingIfNeeded: passed)
+                if left == 0 { count &+= 1 }
                 return
             }
         }
         walk(bytes)
-    }
-
-    private static func length(_ bytes: Span<UInt8>) -> UInt32 {
-        let high = UInt32(bytes[1]) << 24 | UInt32(bytes[2]) << 16
-        return high | UInt32(bytes[3]) << 8 | UInt32(bytes[4])
     }
 
     @inline(never)

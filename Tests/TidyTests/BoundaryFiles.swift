@@ -37,6 +37,7 @@ enum BoundaryFiles {
         "Sources/Proxy/Loop/LineBuffer.swift": [.exclusivity: 2],
         "Sources/Proxy/Loop/RecordRing.swift": [.exclusivity: 4, .sendable: 1],
         "Sources/Proxy/Loop/Workspace.swift": [.exclusivity: 5],
+        "Sources/Proxy/Telemetry/AccessLogFormatter.swift": [.exclusivity: 5],
         "Sources/Proxy/Telemetry/Counters.swift": [.exclusivity: 3],
         "Sources/Proxy/Upstream/Attempt.swift": [.exclusivity: 6],
         "Sources/Proxy/Upstream/Endpoint.swift": [.exclusivity: 1],

@@ -1,4 +1,5 @@
 public import Configuration
+internal import Wire
 
 /// A snapshot as one worker holds it, with that worker's pools of its upstreams.
 ///
@@ -6,6 +7,7 @@ public import Configuration
 /// cores share; the worker lets a replaced generation go when its last exchange has ended.
 final class Generation {
     let snapshot: Snapshot
+    let shortRevision: ShortName
     /// By position in the snapshot's list of upstreams.
     private let pools: [UpstreamPool]
     /// The same, for use without counting.
@@ -19,6 +21,7 @@ final class Generation {
 
     init(_ snapshot: Snapshot, _ pools: [UpstreamPool]) {
         self.snapshot = snapshot
+        shortRevision = ShortName(snapshot.revision)
         self.pools = pools
         borrowedPools = pools.map { Borrowed($0) }
         logShare = snapshot.telemetry.accessLog.map { Int64(clamping: $0.share) } ?? -1

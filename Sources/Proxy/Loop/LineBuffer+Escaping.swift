@@ -1,34 +1,27 @@
+internal import Wire
+
 /// Texts from outside, written so that any bytes give a valid line.
 extension LineBuffer {
     private static var hexDigits: StaticString { "0123456789abcdef" }
     private static var upperHexDigits: StaticString { "0123456789ABCDEF" }
 
-    /// From ` key=`: `,"key":`.
-    @inline(always)
-    func appendJSONKey(_ key: StaticString) {
-        let count = key.utf8CodeUnitCount &- 2
-        precondition(count > 0, "a key without a name")
-        append(UInt8(ascii: ","))
-        append(UInt8(ascii: "\""))
-        append(unsafe ByteView(key.utf8Start + 1, count))
-        append(UInt8(ascii: "\""))
-        append(UInt8(ascii: ":"))
-    }
-
     /// As a JSON string (RFC 8259, 7). UTF-8 stays as it is; a byte that is none becomes `%XX`.
     func appendQuoted(_ text: Span<UInt8>) {
         append(UInt8(ascii: "\""))
+        let plain = plainPrefix(of: text)
+        append(text.extracting(0..<plain))
+        if plain < text.count { appendEscaping(text.extracting(plain..<text.count)) }
+        append(UInt8(ascii: "\""))
+    }
+
+    private func appendEscaping(_ text: Span<UInt8>) {
         var plain = 0
         var index = 0
         while index < text.count {
             let byte = text[index]
-            if byte >= 0x20, byte < 0x7f, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
-                index &+= 1
-                continue
-            }
             let length = byte < 0x80 ? 0 : Self.sequenceLength(text, at: index)
-            if length > 0 {
-                index &+= length
+            if Self.isPlain(byte) || length > 0 {
+                index &+= max(length, 1)
                 continue
             }
             append(text.extracting(plain..<index))
@@ -37,7 +30,35 @@ extension LineBuffer {
             plain = index
         }
         append(text.extracting(plain..<text.count))
-        append(UInt8(ascii: "\""))
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte < 0x7f && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+
+    /// How many bytes from the beginning need no escape, most often all: eight at a time, the last
+    /// eight once more.
+    private func plainPrefix(of text: Span<UInt8>) -> Int {
+        var index = 0
+        if text.count >= 8 {
+            while index &+ 8 <= text.count, Self.isPlain(text.word(at: index)) { index &+= 8 }
+            if index &+ 8 > text.count, Self.isPlain(text.word(at: text.count &- 8)) {
+                return text.count
+            }
+        }
+        while index < text.count, Self.isPlain(text[index]) { index &+= 1 }
+        return index
+    }
+
+    /// True if no byte of eight needs an escape: in one that does the highest bit gets set. (A borrow
+    /// or carry can set it in others besides, never clear it.)
+    @inline(always)
+    private static func isPlain(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let quote = (word ^ ones &* 0x22) &- ones
+        let backslash = (word ^ ones &* 0x5c) &- ones
+        let found = word &- ones &* 0x20 | word &+ ones | word | quote | backslash
+        return found & 0x8080_8080_8080_8080 == 0
     }
 
     /// As the value of `key=value`: as it is where that is unmistakable, in quotes otherwise.

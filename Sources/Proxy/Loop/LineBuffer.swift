@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Wire
 
 /// Lines on their way to a file: gathered, written from the front, bounded.
 @safe
@@ -51,30 +52,43 @@ public final class LineBuffer {
     @inline(always)
     func append(_ bytes: ByteView) { bytes.use { append($0) } }
 
+    @inline(always)
+    func append(_ name: ShortName) {
+        precondition(ShortName.bytesMax <= room && name.count >= 0, "beyond the buffer")
+        unsafe (start + end).storeBytes(of: name.words, as: ShortName.Words.self)
+        end &+= name.count
+    }
+
     /// In decimal.
     @inline(always)
     func append(_ number: UInt64) {
         if number < 10 { return append(UInt8(truncatingIfNeeded: number) &+ 0x30) }
-        append(number, digits: Self.digits(number))
+        append(number, digits: number < 100 ? 2 : number < 1_000 ? 3 : Self.digits(number))
     }
 
     /// So many digits, with zeros in front.
     func append(_ number: UInt64, digits: Int) {
-        precondition(digits <= room, "beyond the buffer")
+        precondition(digits >= 0 && digits <= room, "beyond the buffer")
         var left = number
         var place = end &+ digits
-        while place > end {
-            place &-= 1
+        while place &- end >= 2 {
+            place &-= 2
+            let (rest, pair) = left.quotientAndRemainder(dividingBy: 100)
+            let text = unsafe Self.pairs.utf8Start + Int(truncatingIfNeeded: pair) &* 2
+            unsafe (start + place).copyMemory(from: text, byteCount: 2)
+            left = rest
+        }
+        if place > end {
             let digit = UInt8(truncatingIfNeeded: left % 10) &+ 0x30
-            unsafe (start + place).storeBytes(of: digit, as: UInt8.self)
-            left /= 10
+            unsafe (start + end).storeBytes(of: digit, as: UInt8.self)
         }
         end &+= digits
     }
 
+    /// Of numbers above 999.
     private static func digits(_ number: UInt64) -> Int {
-        var digits = 2
-        var bound: UInt64 = 100
+        var digits = 4
+        var bound: UInt64 = 10_000
         while digits < 20, number >= bound {
             digits &+= 1
             let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
@@ -82,6 +96,14 @@ public final class LineBuffer {
             bound = next
         }
         return digits
+    }
+
+    private static var pairs: StaticString {
+        """
+        00010203040506070809101112131415161718192021222324252627282930313233343536373839\
+        40414243444546474849505152535455565758596061626364656667686970717273747576777879\
+        8081828384858687888990919293949596979899
+        """
     }
 
     // MARK: Taking

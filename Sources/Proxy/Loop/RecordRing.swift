@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import Wire
 
 /// Records of bytes on their way from a worker to another thread: bounded, without a lock, one
 /// thread at either end.
@@ -119,16 +120,28 @@ final class RecordWriter {
         return UInt16(truncatingIfNeeded: count)
     }
 
+    /// Adds a name; the whole of it where there is no short form.
     @inline(always)
-    func append(_ text: String, max: Int) -> UInt16 {
-        unsafe text.utf8Span.span.withUnsafeBytes { bytes in
-            let count = min(bytes.count, max)
-            guard count > 0, let source = bytes.baseAddress else { return 0 }
-            unsafe cursor.copyMemory(from: source, byteCount: count)
-            unsafe cursor += count
-            return UInt16(truncatingIfNeeded: count)
-        }
+    func append(_ name: ShortName, or whole: @autoclosure () -> String) -> UInt16 {
+        if name.count < 0 { return append(whole()) }
+        unsafe cursor.storeBytes(of: name.words, as: ShortName.Words.self)
+        unsafe cursor += name.count
+        return UInt16(truncatingIfNeeded: name.count)
     }
+
+    /// Adds a text from a configuration, which has bounded it.
+    @inline(never)
+    func append(_ text: String) -> UInt16 {
+        var count = 0
+        for byte in text.utf8.prefix(Self.textBytesMax) {
+            unsafe cursor.storeBytes(of: byte, as: UInt8.self)
+            unsafe cursor += 1
+            count &+= 1
+        }
+        return UInt16(truncatingIfNeeded: count)
+    }
+
+    private static var textBytesMax: Int { 128 }
 
     /// Hands the record over, with its head in front of its texts.
     @inline(always)

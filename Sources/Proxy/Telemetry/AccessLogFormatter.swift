@@ -10,13 +10,22 @@ public final class AccessLogFormatter {
 
     private let rings: [RecordRing]
     private let buffer: LineBuffer
-    public var format = AccessLogTerms.Format.json
+    @safe @exclusivity(unchecked) public var format = AccessLogTerms.Format.json
     /// From the workers' clock to the time of day.
     private var offset: Int64 = 0
     /// The second whose text was made last.
-    private var second: Int64 = .min
-    private var secondText = UTCText(second: 0)
-    public private(set) var lines: UInt64 = 0
+    @safe @exclusivity(unchecked) private var second: Int64 = .min
+    @safe @exclusivity(unchecked) private var secondText = UTCText(second: 0)
+    /// Texts of addresses that were written last, by a hash of the address: clients are few, and
+    /// have many calls.
+    @safe @exclusivity(unchecked) private var addresses = [KnownAddress](
+        repeating: KnownAddress(), count: 256)
+    @safe @exclusivity(unchecked) public private(set) var lines: UInt64 = 0
+
+    private struct KnownAddress {
+        var address = PackedAddress()
+        var text = ShortName("")
+    }
 
     public init(_ rings: [RecordRing], _ buffer: LineBuffer) {
         self.rings = rings
@@ -63,51 +72,73 @@ public final class AccessLogFormatter {
     private func writeRequest(
         _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine
     ) {
-        line.text(" listener=", texts.next(record.lengths.listener))
-        line.address(" peer=", record.peer, texts.next(record.lengths.peerPath))
-        line.text(" method=", texts.next(record.lengths.method))
-        line.text(" authority=", texts.next(record.lengths.authority))
-        line.text(" path=", texts.next(record.lengths.path))
+        line.name(.listener, texts.next(record.lengths.listener))
+        let peerPath = texts.next(record.lengths.peerPath)
+        writeAddress(.peer, record.peer, peerPath, line)
+        line.text(.method, texts.next(record.lengths.method))
+        line.text(.authority, texts.next(record.lengths.authority))
+        line.text(.path, texts.next(record.lengths.path))
     }
 
     private func writeRoute(
         _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine
     ) {
-        line.text(" route=", texts.next(record.lengths.route))
-        line.text(" upstream=", texts.next(record.lengths.upstream))
-        line.address(" endpoint=", record.endpoint, texts.next(record.lengths.endpointPath))
-        if record.status > 0 { line.number(" status=", UInt64(record.status)) }
+        line.name(.route, texts.next(record.lengths.route))
+        line.name(.upstream, texts.next(record.lengths.upstream))
+        let path = texts.next(record.lengths.endpointPath)
+        if record.endpoint.kind != .none { writeAddress(.endpoint, record.endpoint, path, line) }
+        if record.status > 0 { line.number(.status, UInt64(record.status)) }
         if record.isGRPC { line.grpcStatus(record.grpcStatus) }
     }
 
-    private func writeAmounts(_ record: AccessRecord, _ line: AccessLogLine) {
-        line.milliseconds(" duration_ms=", record.endedAt &- record.startedAt)
-        if record.answeredAt > 0 {
-            line.milliseconds(" first_byte_ms=", record.answeredAt &- record.startedAt)
+    /// - path: of a unix socket.
+    private func writeAddress(
+        _ key: AccessLogLine.Key, _ address: PackedAddress, _ path: ByteView, _ line: AccessLogLine
+    ) {
+        if address.kind == .unix {
+            let text = address.address(path: path.text)?.description ?? ""
+            return line.string(key, text)
         }
-        line.number(" request_bytes=", UInt64(clamping: record.requestBytes))
-        line.number(" response_bytes=", UInt64(clamping: record.responseBytes))
+        let mixed =
+            (address.high ^ address.low ^ UInt64(address.port) << 32) &* 0x9e37_79b9_7f4a_7c15
+        let place = Int(truncatingIfNeeded: mixed >> 56) & (addresses.count - 1)
+        if addresses[place].address != address {
+            let text = address.address(path: "")?.description ?? ""
+            addresses[place] = KnownAddress(address: address, text: ShortName(text))
+        }
+        let text = addresses[place].text
+        if text.count < 0 { return line.string(key, address.address(path: "")?.description ?? "") }
+        line.name(key, text)
+    }
+
+    private func writeAmounts(_ record: AccessRecord, _ line: AccessLogLine) {
+        line.milliseconds(.duration, record.endedAt &- record.startedAt)
+        if record.answeredAt > 0 {
+            line.milliseconds(.firstByte, record.answeredAt &- record.startedAt)
+        }
+        line.number(.requestBytes, UInt64(clamping: record.requestBytes))
+        line.number(.responseBytes, UInt64(clamping: record.responseBytes))
         if record.isGRPC {
-            line.number(" request_messages=", UInt64(record.requestMessages))
-            line.number(" response_messages=", UInt64(record.responseMessages))
+            line.number(.requestMessages, UInt64(record.requestMessages))
+            line.number(.responseMessages, UInt64(record.responseMessages))
         }
         if record.deadline > 0 {
-            line.milliseconds(" deadline_ms=", record.deadline &- record.startedAt)
-            line.milliseconds(" deadline_left_ms=", record.deadline &- record.endedAt)
+            line.milliseconds(.deadline, record.deadline &- record.startedAt)
+            line.milliseconds(.deadlineLeft, record.deadline &- record.endedAt)
         }
-        if record.attempts > 0 { line.number(" attempts=", UInt64(record.attempts)) }
+        if record.attempts > 0 { line.number(.attempts, UInt64(record.attempts)) }
     }
 
     private func writeIdentity(
         _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine, worker: UInt64
     ) {
-        line.text(" revision=", texts.next(record.lengths.revision))
-        line.text(" request_id=", texts.next(record.lengths.requestID))
-        line.connection(" connection=", worker, record.connection)
-        line.number(" stream=", UInt64(clamping: record.stream))
+        line.name(.revision, texts.next(record.lengths.revision))
+        line.text(.requestID, texts.next(record.lengths.requestID))
+        line.connection(.connection, worker, record.connection)
+        line.number(.stream, UInt64(clamping: record.stream))
         guard record.upstreamConnection > 0 else { return }
-        line.connection(" upstream_connection=", worker, record.upstreamConnection)
-        line.number(" upstream_stream=", UInt64(clamping: record.upstreamStream))
+        line.connection(.upstreamConnection, worker, record.upstreamConnection)
+        line.number(.upstreamStream, UInt64(clamping: record.upstreamStream))
     }
 
     private func writeEnd(
@@ -115,18 +146,18 @@ public final class AccessLogFormatter {
     ) {
         var end = ExchangeEnd()
         end.reason = record.reason
-        line.word(" ended_by=", end.endedBy.name)
-        line.word(" reason=", record.reason.name)
-        if record.fault != .none { line.word(" fault=", record.fault.name) }
-        line.text(" detail=", texts.next(record.lengths.detail))
-        if let limit = record.limit { line.name(" limit=", limit.name) }
+        line.word(.endedBy, end.endedBy.name)
+        line.word(.reason, record.reason.name)
+        if record.fault != .none { line.word(.fault, record.fault.name) }
+        line.text(.detail, texts.next(record.lengths.detail))
+        if let limit = record.limit { line.string(.limit, limit.name) }
         if record.reset.frame != .none {
             line.resetCode(record.reset.code)
             let isReset = record.reset.frame == .resetStream
-            line.word(" reset_frame=", isReset ? "RST_STREAM" : "GOAWAY")
-            line.word(" reset_by=", record.reset.by.name)
+            line.word(.resetFrame, isReset ? "RST_STREAM" : "GOAWAY")
+            line.word(.resetBy, record.reset.by.name)
         }
-        if record.isTruncated { line.isTrue(" truncated=") }
+        if record.isTruncated { line.isTrue(.truncated) }
     }
 }
 

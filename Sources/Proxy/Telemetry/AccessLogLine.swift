@@ -1,7 +1,56 @@
 internal import Wire
 
-/// The fields of one line, in either format. A field's key is given as text has it, ` key=`.
+/// The fields of one line, in either format.
 struct AccessLogLine {
+    /// What stands before a field's value in each format, with what separates it from the last.
+    struct Key {
+        let json: StaticString
+        let text: StaticString
+
+        @inline(always)
+        private init(_ json: StaticString, _ text: StaticString) {
+            self.json = json
+            self.text = text
+        }
+
+        static var listener: Key { Key(",\"listener\":", " listener=") }
+        static var peer: Key { Key(",\"peer\":", " peer=") }
+        static var method: Key { Key(",\"method\":", " method=") }
+        static var authority: Key { Key(",\"authority\":", " authority=") }
+        static var path: Key { Key(",\"path\":", " path=") }
+        static var route: Key { Key(",\"route\":", " route=") }
+        static var upstream: Key { Key(",\"upstream\":", " upstream=") }
+        static var endpoint: Key { Key(",\"endpoint\":", " endpoint=") }
+        static var status: Key { Key(",\"status\":", " status=") }
+        static var grpcStatus: Key { Key(",\"grpc_status\":", " grpc_status=") }
+        static var duration: Key { Key(",\"duration_ms\":", " duration_ms=") }
+        static var firstByte: Key { Key(",\"first_byte_ms\":", " first_byte_ms=") }
+        static var requestBytes: Key { Key(",\"request_bytes\":", " request_bytes=") }
+        static var responseBytes: Key { Key(",\"response_bytes\":", " response_bytes=") }
+        static var requestMessages: Key { Key(",\"request_messages\":", " request_messages=") }
+        static var responseMessages: Key { Key(",\"response_messages\":", " response_messages=") }
+        static var deadline: Key { Key(",\"deadline_ms\":", " deadline_ms=") }
+        static var deadlineLeft: Key { Key(",\"deadline_left_ms\":", " deadline_left_ms=") }
+        static var attempts: Key { Key(",\"attempts\":", " attempts=") }
+        static var revision: Key { Key(",\"revision\":", " revision=") }
+        static var requestID: Key { Key(",\"request_id\":", " request_id=") }
+        static var connection: Key { Key(",\"connection\":", " connection=") }
+        static var stream: Key { Key(",\"stream\":", " stream=") }
+        static var upstreamConnection: Key {
+            Key(",\"upstream_connection\":", " upstream_connection=")
+        }
+        static var upstreamStream: Key { Key(",\"upstream_stream\":", " upstream_stream=") }
+        static var endedBy: Key { Key(",\"ended_by\":", " ended_by=") }
+        static var reason: Key { Key(",\"reason\":", " reason=") }
+        static var fault: Key { Key(",\"fault\":", " fault=") }
+        static var detail: Key { Key(",\"detail\":", " detail=") }
+        static var limit: Key { Key(",\"limit\":", " limit=") }
+        static var resetCode: Key { Key(",\"reset_code\":", " reset_code=") }
+        static var resetFrame: Key { Key(",\"reset_frame\":", " reset_frame=") }
+        static var resetBy: Key { Key(",\"reset_by\":", " reset_by=") }
+        static var truncated: Key { Key(",\"truncated\":", " truncated=") }
+    }
+
     private let buffer: LineBuffer
     private let isJSON: Bool
 
@@ -29,8 +78,8 @@ struct AccessLogLine {
     }
 
     @inline(always)
-    private func key(_ key: StaticString) {
-        if isJSON { buffer.appendJSONKey(key) } else { buffer.append(key) }
+    private func key(_ key: Key) {
+        if isJSON { buffer.append(key.json) } else { buffer.append(key.text) }
     }
 
     @inline(always)
@@ -38,7 +87,7 @@ struct AccessLogLine {
 
     /// A text from outside; one without bytes is left out.
     @inline(always)
-    func text(_ key: StaticString, _ text: ByteView) {
+    func text(_ key: Key, _ text: ByteView) {
         if text.isEmpty { return }
         self.key(key)
         text.use { isJSON ? buffer.appendQuoted($0) : buffer.appendText($0) }
@@ -46,34 +95,51 @@ struct AccessLogLine {
 
     /// A word of Weir's own.
     @inline(always)
-    func word(_ key: StaticString, _ word: StaticString) {
+    func word(_ key: Key, _ word: StaticString) {
         self.key(key)
         quote()
         buffer.append(word)
         quote()
     }
 
-    func name(_ key: StaticString, _ name: String) {
+    /// A name from the configuration, which needs no escaping; one without bytes is left out.
+    @inline(always)
+    func name(_ key: Key, _ name: ByteView) {
+        if name.isEmpty { return }
         self.key(key)
         quote()
-        for byte in name.utf8 { buffer.append(byte) }
+        buffer.append(name)
         quote()
     }
 
     @inline(always)
-    func number(_ key: StaticString, _ number: UInt64) {
+    func name(_ key: Key, _ name: ShortName) {
+        self.key(key)
+        quote()
+        buffer.append(name)
+        quote()
+    }
+
+    func string(_ key: Key, _ string: String) {
+        self.key(key)
+        let bytes = Array(string.utf8)
+        if isJSON { buffer.appendQuoted(bytes.span) } else { buffer.appendText(bytes.span) }
+    }
+
+    @inline(always)
+    func number(_ key: Key, _ number: UInt64) {
         self.key(key)
         buffer.append(number)
     }
 
-    func isTrue(_ key: StaticString) {
+    func isTrue(_ key: Key) {
         self.key(key)
         buffer.append("true")
     }
 
     /// Nanoseconds as milliseconds with three decimals.
     @inline(always)
-    func milliseconds(_ key: StaticString, _ nanoseconds: Int64) {
+    func milliseconds(_ key: Key, _ nanoseconds: Int64) {
         self.key(key)
         if nanoseconds < 0 { buffer.append(UInt8(ascii: "-")) }
         let microseconds = nanoseconds.magnitude / 1_000
@@ -83,7 +149,7 @@ struct AccessLogLine {
     }
 
     @inline(always)
-    func connection(_ key: StaticString, _ worker: UInt64, _ serial: UInt32) {
+    func connection(_ key: Key, _ worker: UInt64, _ serial: UInt32) {
         self.key(key)
         quote()
         buffer.append(worker)
@@ -93,43 +159,22 @@ struct AccessLogLine {
     }
 
     func grpcStatus(_ number: UInt32) {
-        if number == ExchangeAccount.noStatus { return word(" grpc_status=", "none") }
+        if number == ExchangeAccount.noStatus { return word(.grpcStatus, "none") }
         if let byte = UInt8(exactly: number), let status = GRPCStatus(rawValue: byte) {
-            return word(" grpc_status=", status.name)
+            return word(.grpcStatus, status.name)
         }
-        key(" grpc_status=")
+        key(.grpcStatus)
         quote()
         buffer.append(UInt64(number))
         quote()
     }
 
     func resetCode(_ number: UInt32) {
-        if let code = HTTP2Code(rawValue: number) { return word(" reset_code=", code.name) }
-        key(" reset_code=")
+        if let code = HTTP2Code(rawValue: number) { return word(.resetCode, code.name) }
+        key(.resetCode)
         quote()
         buffer.append(UInt64(number))
         quote()
-    }
-
-    /// - path: of a unix socket.
-    func address(_ key: StaticString, _ address: PackedAddress, _ path: ByteView) {
-        switch address.kind {
-        case .none: return
-        case .ipv4:
-            self.key(key)
-            quote()
-            for shift in stride(from: UInt64(24), through: 0, by: -8) {
-                buffer.append(address.low >> shift & 0xff)
-                buffer.append(UInt8(ascii: shift > 0 ? "." : ":"))
-            }
-            buffer.append(UInt64(address.port))
-            quote()
-        case .ipv6, .unix:
-            guard let whole = address.address(path: path.text) else { return }
-            self.key(key)
-            let text = Array(whole.description.utf8)
-            isJSON ? buffer.appendQuoted(text.span) : buffer.appendText(text.span)
-        }
     }
 }
 

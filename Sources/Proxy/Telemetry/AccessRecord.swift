@@ -4,16 +4,15 @@ internal import Wire
 
 /// An exchange as a worker copies it into its ring: numbers in a fixed form, then texts.
 struct AccessRecord: BitwiseCopyable {
-    /// How much is kept of each text. Names in a configuration have at most 100 bytes.
+    /// How much is kept of each text. Names in a configuration have at most 100 bytes, paths of
+    /// sockets 107.
     enum Bound {
-        static let name = 100
         static let method = 32
         static let authority = 255
         static let path = 2_048
         static let requestID = 128
         static let detail = 255
         static let socketPath = 108
-        static let revision = 16
     }
 
     /// Of the texts, in the order in which they follow.
@@ -106,10 +105,10 @@ extension Worker {
         let head = exchange.head
         let headers = exchange.request.headers
         record.lengths.listener = connection.listener.borrowedTerms.use {
-            writer.append($0.name, max: AccessRecord.Bound.name)
+            writer.append($0.shortName, or: $0.name)
         }
         if record.peer.kind == .unix, case .unix(let path) = connection.peer {
-            record.lengths.peerPath = writer.append(path, max: AccessRecord.Bound.socketPath)
+            record.lengths.peerPath = writer.append(path)
         }
         if let method = headers.value(at: head.method) {
             record.lengths.method = writer.append(method, max: AccessRecord.Bound.method)
@@ -124,14 +123,10 @@ extension Worker {
             if path.count > AccessRecord.Bound.path { record.isTruncated = true }
         }
         if let route = exchange.route {
-            record.lengths.route = route.use {
-                writer.append($0.name, max: AccessRecord.Bound.name)
-            }
+            record.lengths.route = route.use { writer.append($0.shortName, or: $0.name) }
         }
         if let pool = exchange.attempt.use({ $0.pool }) {
-            record.lengths.upstream = pool.use {
-                writer.append($0.name, max: AccessRecord.Bound.name)
-            }
+            record.lengths.upstream = pool.use { writer.append($0.shortName, or: $0.name) }
         }
         appendRest(exchange, to: writer, &record)
         writer.commit(record)
@@ -145,7 +140,7 @@ extension Worker {
             exchange.account.server.path, max: AccessRecord.Bound.socketPath)
         if let generation = exchange.generation {
             record.lengths.revision = generation.use {
-                writer.append($0.snapshot.revision, max: AccessRecord.Bound.revision)
+                writer.append($0.shortRevision, or: $0.snapshot.revision)
             }
         }
         if let id = exchange.request.headers.value(at: exchange.head.requestID) {

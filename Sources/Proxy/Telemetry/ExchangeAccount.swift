@@ -173,7 +173,7 @@ extension ExchangeEnd.Side {
 }
 
 /// A socket's address in a fixed number of bytes; of a unix socket only that it is one.
-struct PackedAddress: BitwiseCopyable {
+struct PackedAddress: BitwiseCopyable, Equatable {
     enum Kind: UInt8 { case none, ipv4, ipv6, unix }
     var high: UInt64 = 0
     var low: UInt64 = 0

@@ -72,11 +72,7 @@ final class Attempt {
         let token = name.use(HeaderToken.of)
         if token.isHopByHop { return .taken }
         if token == .status { status = Self.number(value) }
-        if token == .grpcStatus {
-            // Clients take what is no number for UNKNOWN.
-            let unknown = UInt32(GRPCStatus.unknown.rawValue)
-            grpcStatus = value.use(GRPCStatus.parse) ?? unknown
-        }
+        if token == .grpcStatus { grpcStatus = Self.grpcStatus(value) }
         let isStored =
             isTrailer
             ? response.trailers.append(copying: name, value, flags: flags, in: &arena, from: pool)
@@ -127,6 +123,15 @@ final class Attempt {
 
     private func limits(_ path: KeyPath<UpstreamLimits, Int>) -> Int {
         upstream.connection?.use { $0.limits[keyPath: path] } ?? 0
+    }
+
+    /// Clients take what is no number for UNKNOWN.
+    @inline(always)
+    private static func grpcStatus(_ value: ByteView) -> UInt32 {
+        if value.count == 1, value[0] >= UInt8(ascii: "0"), value[0] <= UInt8(ascii: "9") {
+            return UInt32(value[0] &- UInt8(ascii: "0"))
+        }
+        return value.use(GRPCStatus.parse) ?? UInt32(GRPCStatus.unknown.rawValue)
     }
 
     /// Three digits; nghttp2 has checked them.

@@ -18,6 +18,8 @@ final class UpstreamPool {
     }
 
     let name: String
+    /// The same, where it is not too long.
+    let shortName: ShortName
     private(set) var terms: UpstreamTerms
     private let counts: UpstreamCounts
     private var endpoints: [Endpoint] = [] {
@@ -36,6 +38,7 @@ final class UpstreamPool {
 
     init(_ terms: UpstreamTerms, _ counts: UpstreamCounts) {
         name = terms.name
+        shortName = ShortName(terms.name)
         self.terms = terms
         self.counts = counts
         // Set as a whole here, where its observer does not run.
