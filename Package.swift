@@ -23,6 +23,10 @@ let package = Package(
         .systemLibrary(
             name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(
+            name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Wire", swiftSettings: settings),
         .target(name: "Rules", dependencies: ["Wire", "CPCRE2"], swiftSettings: settings),
         .target(
@@ -34,7 +38,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Wire", "Rules", "Configuration", "Proxy", "CLinux",
+                "Wire", "Rules", "Configuration", "Proxy", "CLinux", "CMicroHTTPD", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .target(name: "Peers", dependencies: ["Wire", "CNghttp2"], swiftSettings: settings),

@@ -24,5 +24,14 @@ static inline int weir_accept4(int fd, struct sockaddr *address, socklen_t *leng
     return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/* SO_PEERCRED: who is at the other end of a unix socket; struct ucred needs _GNU_SOURCE. */
+static inline int weir_peer_user(int fd, uid_t *user) {
+    struct { pid_t process; uid_t user; gid_t group; } credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return -1;
+    *user = credentials.user;
+    return 0;
+}
+
 /* SIOCOUTQ: bytes of a stream socket's output that the other end has not acknowledged. */
 static inline int weir_outq(int fd, int *count) { return ioctl(fd, SIOCOUTQ, count); }

@@ -1,7 +1,13 @@
+public import Wire
+
 /// What is told of the process and its exchanges, and where.
 public struct TelemetryTerms: Sendable, Equatable {
     /// Nil where no line is written for exchanges.
     public var accessLog: AccessLogTerms?
+    /// Where metrics are served; nil is nowhere.
+    public var metrics: SocketAddress?
+    /// Where the administration interface listens, a unix socket; nil is nowhere.
+    public var admin: SocketAddress?
 
     public init(accessLog: AccessLogTerms? = nil) { self.accessLog = accessLog }
 }

@@ -38,13 +38,22 @@ public final class Controller {
     private static let pollMilliseconds: Int32 = 5_000
 
     private let options: Options
-    private let logger: Logger
+    private let quietLogger: Logger
+    /// Weir's own log, at the level that was last asked for.
+    private var logger: Logger {
+        var logger = quietLogger
+        logger.logLevel = state.level.value
+        return logger
+    }
     private let bell: Bell
     private let log: EventLog
     private let signals = Signals()
     private let watch = FileWatch()
     private var workers: [WorkerThread] = []
     private let accessLog: AccessLog
+    /// What the process tells of itself over its own ports.
+    private let state: ProcessState
+    private var ports: Ports
     private var resources = SharedResources()
     private var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
@@ -65,10 +74,13 @@ public final class Controller {
         guard let bell = Bell(), let accessLog = AccessLog(workers: count) else { throw .threads }
         self.options = options
         self.accessLog = accessLog
-        self.logger = logger
+        quietLogger = logger
         self.bell = bell
         log = EventLog(waker: bell.waker)
         stopper = Stopper(waker: bell.waker)
+        state = ProcessState(accessLog, stopper, LogLevel(logger.logLevel))
+        ports = Ports(state)
+        state.change { $0.startedAt = Waiting.nowSince1970() }
     }
 
     // MARK: Running
@@ -92,7 +104,10 @@ public final class Controller {
             throw .listener(error)
         }
         try startWorkers()
+        let workers = workers
+        state.change { $0.workers = workers }
         install(installation)
+        state.change { $0.reloads = .init() }
         let count = workers.count
         logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
     }
@@ -172,14 +187,28 @@ public final class Controller {
         report(result)
         guard let next = result.snapshot else {
             logger.error("reload refused, revision \(snapshot?.revision ?? "") stays")
-            return
+            return refused(result.diagnostics.lines(omitted: result.omitted))
         }
-        if next.revision == snapshot?.revision { return logger.info("reload: nothing changed") }
+        if next.revision == snapshot?.revision {
+            state.change {
+                $0.reloads.unchanged += 1
+                $0.lastErrors = []
+            }
+            return logger.info("reload: nothing changed")
+        }
         do {
             install(try resources.installation(of: next))
             logger.notice("reloaded revision=\(next.revision) \(summary(next))")
         } catch {
             logger.error("reload refused, revision \(snapshot?.revision ?? "") stays: \(error)")
+            refused(["\(error)"])
+        }
+    }
+
+    private func refused(_ errors: [String]) {
+        state.change {
+            $0.reloads.refused += 1
+            $0.lastErrors = Array(errors.prefix(20))
         }
     }
 
@@ -190,6 +219,15 @@ public final class Controller {
         if !accessLog.install(installation.snapshot.telemetry.accessLog, log) {
             logger.error("no thread is left for the access log")
         }
+        state.change {
+            $0.snapshot = installation.snapshot
+            $0.connections = installation.sockets.map(\.connections)
+            $0.counts = installation.counts
+            $0.loadedAt = Waiting.nowSince1970()
+            $0.lastErrors = []
+            $0.reloads.installed += 1
+        }
+        for failure in ports.install(installation.snapshot.telemetry) { logger.error("\(failure)") }
         let drains = installation.snapshot.listeners.map(\.timeouts.drain)
         drainLimit = drains.contains(0) ? 0 : drains.max() ?? 0
         for worker in workers {
@@ -225,6 +263,7 @@ public final class Controller {
             return
         }
         isDraining = true
+        state.change { $0.isDraining = true }
         stopper.draining()
         logger.notice("draining")
         resources = SharedResources()
@@ -253,7 +292,7 @@ public final class Controller {
     private func reportCounters() {
         var totals: [(name: String, count: UInt64)] = []
         for worker in workers {
-            for (name, count) in worker.finalCounters {
+            for (name, count) in worker.counters.nonZero {
                 if let index = totals.firstIndex(where: { $0.name == name }) {
                     totals[index].count += count
                 } else {

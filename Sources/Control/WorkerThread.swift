@@ -4,11 +4,13 @@ internal import Synchronization
 /// A worker on a thread of its own, and what the control thread may touch of it.
 final class WorkerThread: Sendable {
     let mailbox: Mailbox
+    /// What it counts, readable at any time.
+    let counters: Counters
     private let outcome: Outcome
 
     private final class Outcome: Sendable {
-        let counters = Mutex<[(name: String, count: UInt64)]?>(nil)
-        let mailbox = Mutex<Mailbox?>(nil)
+        let isOver = Atomic(false)
+        let reached = Mutex<(mailbox: Mailbox, counters: Counters)?>(nil)
     }
 
     /// Nil where the system has no thread or descriptor left. `bell` rings when the worker has
@@ -26,24 +28,21 @@ final class WorkerThread: Sendable {
             // Made here: a worker never leaves its thread.
             let worker = Worker(
                 system: system, log: log, loads: loads, index: index, records: records)
-            outcome.mailbox.withLock { $0 = worker.mailbox }
+            let reached = (worker.mailbox, worker.counters)
+            outcome.reached.withLock { $0 = reached }
             loads.join(worker.mailbox, at: index)
             ready?.waker.ring()
             worker.run()
-            outcome.counters.withLock { $0 = worker.census.counters }
+            outcome.isOver.store(true, ordering: .releasing)
             bell.waker.ring()
         }
         guard started, let ready else { return nil }
         Waiting.wait(for: [ready.descriptor], milliseconds: -1)
-        guard let mailbox = outcome.mailbox.withLock({ $0 }) else { return nil }
-        self.mailbox = mailbox
+        guard let reached = outcome.reached.withLock({ $0 }) else { return nil }
+        mailbox = reached.mailbox
+        counters = reached.counters
         self.outcome = outcome
     }
 
-    var isOver: Bool { outcome.counters.withLock { $0 != nil } }
-
-    /// What it counted; empty while it runs.
-    var finalCounters: [(name: String, count: UInt64)] {
-        outcome.counters.withLock { $0 ?? [] }
-    }
+    var isOver: Bool { outcome.isOver.load(ordering: .acquiring) }
 }

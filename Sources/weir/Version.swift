@@ -1,8 +1,9 @@
 internal import ArgumentParser
+internal import Control
 
 /// `weir version`.
 struct Version: ParsableCommand {
-    static let text = "0.1.0"
+    static let text = Product.version
 
     static let configuration = CommandConfiguration(abstract: "Prints the version.")
 

@@ -10,7 +10,7 @@ struct Weir: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Run.self, Check.self, Explain.self, Schema.self, Demo.self, Version.self,
+            Run.self, Status.self, Check.self, Explain.self, Schema.self, Demo.self, Version.self,
         ])
 }
 

@@ -16,9 +16,9 @@ import Testing
             let naive = NaiveRoutes(patterns: patterns)
             for _ in 0..<50 {
                 let request = Self.request(&random)
-                let route = table.route(
+                let route = table.match(
                     authority: request.authority.utf8.span, httpMethod: request.method.utf8.span,
-                    path: request.path.utf8.span, fields: request)
+                    path: request.path.utf8.span, fields: request)?.route
                 #expect(
                     route == naive.route(request), "seed \(seed), round \(round), \(request)")
                 if route != nil { found += 1 }
@@ -29,6 +29,30 @@ import Testing
             }
         }
         #expect(found > 5_000, "seed \(seed): too few requests found a route to show anything")
+    }
+
+    @Test("of the listed entries the first that covers a request is the one taken")
+    func listing() throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(seed)
+        for round in 0..<100 {
+            let patterns = (0..<Int.random(in: 1...40, using: &random)).map { index in
+                Self.pattern(index, &random)
+            }
+            let table = try RouteTable(patterns: patterns)
+            let listed = table.entries.map(\.route)
+            #expect(listed.sorted() == Array(patterns.indices), "seed \(seed), round \(round)")
+            for _ in 0..<50 {
+                let request = Self.request(&random)
+                let match = table.match(
+                    authority: request.authority.utf8.span, httpMethod: request.method.utf8.span,
+                    path: request.path.utf8.span, fields: request)
+                let first = listed.first { route in
+                    NaiveRoutes(patterns: [patterns[route]]).route(request) != nil
+                }
+                #expect(match?.route == first, "seed \(seed), round \(round), \(request)")
+            }
+        }
     }
 
     private static func pattern(_ index: Int, _ random: inout SplitMix) -> RoutePattern {

@@ -115,7 +115,7 @@ import Testing
     @Test("no route is found in an empty table")
     func empty() throws {
         #expect(try NamedTable([]).route(Request()) == nil)
-        let found = RouteTable().route(
+        let found = RouteTable().match(
             authority: "a".utf8.span, httpMethod: "GET".utf8.span, path: "/".utf8.span,
             fields: Request())
         #expect(found == nil)

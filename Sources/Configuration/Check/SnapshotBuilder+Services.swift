@@ -50,7 +50,7 @@ extension SnapshotBuilder {
     }
 
     /// An address, the path of a unix socket made relative to the file that names it.
-    private func readAddress(_ node: NodeID, port required: Bool = false) -> SocketAddress? {
+    func readAddress(_ node: NodeID) -> SocketAddress? {
         guard var text = checker.text(node, "an address") else { return nil }
         if text.hasPrefix("unix:"), !text.hasPrefix("unix:/"), !text.hasPrefix("unix:@") {
             text = "unix:" + path(String(text.dropFirst("unix:".count)), relativeTo: node)

@@ -1,3 +1,5 @@
+internal import Wire
+
 /// What is told of the process and its exchanges.
 extension SnapshotBuilder {
     func readAccessLog(_ node: NodeID) -> AccessLogTerms? {
@@ -34,6 +36,42 @@ extension SnapshotBuilder {
             return nil
         }
         return .file(path: path(text, relativeTo: node))
+    }
+
+    func readMetrics(_ node: NodeID) -> SocketAddress? {
+        guard let fields = checker.fields(node, MetricsKey.self), let node = fields[.address],
+            let address = readAddress(node)
+        else { return nil }
+        checkIsFree(node, address)
+        return address
+    }
+
+    /// - metrics: where metrics are served, if anywhere.
+    func readAdmin(_ node: NodeID, besides metrics: SocketAddress?) -> SocketAddress? {
+        guard let fields = checker.fields(node, AdminKey.self), let node = fields[.address],
+            let address = readAddress(node)
+        else { return nil }
+        guard case .unix = address else {
+            checker.fail(
+                .badValue, node, "the administration interface listens on unix sockets only",
+                expected: "unix: and a path, as in unix:/run/weir/admin.sock")
+            return nil
+        }
+        checkIsFree(node, address)
+        if address == metrics {
+            checker.fail(
+                .conflict, node, "metrics are served at \(address) already",
+                expected: "an address of its own")
+        }
+        return address
+    }
+
+    private func checkIsFree(_ node: NodeID, _ address: SocketAddress) {
+        guard !address.isAnyPort, let other = listeners.first(where: { $0.address == address })
+        else { return }
+        checker.fail(
+            .conflict, node, "listener '\(other.name)' has the address \(address) already",
+            expected: "an address of its own")
     }
 
     /// Relative paths begin where the file is that names them.

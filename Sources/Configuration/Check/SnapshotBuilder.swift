@@ -64,11 +64,15 @@ final class SnapshotBuilder {
             watchesFiles = checker.choice(node, "watch", ["on", "off"]) != 1
         }
         let accessLog = sections.accessLog.flatMap(readAccessLog)
+        let metrics = sections.metrics.flatMap(readMetrics)
+        let admin = sections.admin.flatMap { readAdmin($0, besides: metrics) }
         let tables = listeners.indices.map(makeTable)
         if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
         var process = Snapshot.ProcessTerms(access: access)
         process.telemetry.accessLog = accessLog
+        process.telemetry.metrics = metrics
+        process.telemetry.admin = admin
         return Snapshot(
             revision: revision, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
@@ -112,6 +116,8 @@ extension SnapshotBuilder {
         var routes: [NodeID] = []
         var access: NodeID?
         var accessLog: NodeID?
+        var metrics: NodeID?
+        var admin: NodeID?
         var watch: NodeID?
     }
 
@@ -133,6 +139,8 @@ extension SnapshotBuilder {
                     sections.routes += checker.items(value, "routes", 0...Self.routesMax)
                 case .access: takeOnce(value, "access", &sections.access)
                 case .accessLog: takeOnce(value, "access_log", &sections.accessLog)
+                case .metrics: takeOnce(value, "metrics", &sections.metrics)
+                case .admin: takeOnce(value, "admin", &sections.admin)
                 case .watch: takeOnce(value, "watch", &sections.watch)
                 default: break
                 }

@@ -30,8 +30,13 @@ enum RootKey: Int, LanguageKey {
             Term(
                 "access_log", .object(AccessLogKey.table), "A line for each exchange",
                 byDefault: "none")
-        case .metrics: Term("metrics", .unsupported, "Where metrics are served")
-        case .admin: Term("admin", .unsupported, "Where the administration interface listens")
+        case .metrics:
+            Term(
+                "metrics", .object(MetricsKey.table), "Where metrics are served", byDefault: "none")
+        case .admin:
+            Term(
+                "admin", .object(AdminKey.table), "Where the administration interface listens",
+                byDefault: "none")
         case .watch:
             Term(
                 "watch", .choice(["on", "off"]),

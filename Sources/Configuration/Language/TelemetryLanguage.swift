@@ -1,4 +1,4 @@
-// The keys of what is told: the access log.
+// The keys of what is told: the access log, metrics, administration.
 
 enum AccessLogKey: Int, LanguageKey {
     case file, format, only, sample
@@ -22,5 +22,30 @@ enum AccessLogKey: Int, LanguageKey {
                 "sample", .percent, "The share of exchanges without an error that have a line",
                 byDefault: "100%")
         }
+    }
+}
+
+enum MetricsKey: Int, LanguageKey {
+    case address
+
+    static let table = makeTable("metrics")
+
+    var term: Term {
+        Term(
+            "address", .text("an address", pattern: ".+"),
+            "Serves `/metrics` (Prometheus), `/live` and `/ready` over HTTP/1.1, to read only",
+            required: true)
+    }
+}
+
+enum AdminKey: Int, LanguageKey {
+    case address
+
+    static let table = makeTable("admin")
+
+    var term: Term {
+        Term(
+            "address", .text("`unix:` and a path", pattern: "^unix:.+"),
+            "A unix socket, for Weir's own user and root only", required: true)
     }
 }

@@ -1,5 +1,5 @@
 /// JSON to be written, its members in order.
-indirect enum JSON {
+public indirect enum JSON: Sendable {
     case object([(String, JSON)])
     case array([JSON])
     case string(String)
@@ -7,7 +7,7 @@ indirect enum JSON {
     case bool(Bool)
 
     /// With two spaces for each level.
-    func text(indent: String = "") -> String {
+    public func text(indent: String = "") -> String {
         let inner = indent + "  "
         switch self {
         case .object(let members) where members.isEmpty: return "{}"

@@ -21,7 +21,7 @@ public enum LanguageSchema {
         OptionObjects.upstreamTimeouts, RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,
         RedirectPathKey.table, RewriteKey.table, EditsKey.table, AccessKey.table,
-        AccessLogKey.table,
+        AccessLogKey.table, MetricsKey.table, AdminKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

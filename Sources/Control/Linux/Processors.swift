@@ -3,6 +3,9 @@ internal import Glibc
 
 /// How many cores the process may use: its affinity, and its cgroup's quota where that is less.
 public enum Processors {
+    /// Who the process runs as.
+    static var userID: UInt32 { geteuid() }
+
     public static var available: Int {
         var set = cpu_set_t()
         let size = MemoryLayout<cpu_set_t>.size

@@ -8,7 +8,11 @@ enum Sockets {
     private static let backlog: Int32 = 4_096
 
     /// Binds and listens; throws what the system said, in words.
-    static func listen(on address: SocketAddress) throws(ListenError) -> ListeningSocket {
+    ///
+    /// - mode: of a unix socket's file, which has it from the beginning.
+    static func listen(
+        on address: SocketAddress, mode: UInt32? = nil
+    ) throws(ListenError) -> ListeningSocket {
         removeStaleSocket(address)
         let flags = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(address.family, flags, 0)
@@ -16,6 +20,8 @@ enum Sockets {
         set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         // `[::]` takes IPv4 clients as well.
         if address.family == AF_INET6 { set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+        // On Linux the file that `bind` makes inherits the socket's own mode.
+        if let mode, case .unix = address { _ = fchmod(descriptor, mode) }
         let bound = unsafe address.withSockAddr { unsafe bind(descriptor, $0, $1) }
         guard bound == 0, Glibc.listen(descriptor, backlog) == 0 else {
             let error = ListenError(address: address, errno: errno)

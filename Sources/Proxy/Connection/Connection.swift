@@ -154,6 +154,15 @@ class Connection {
         worker.workspace.log.write(level, "limit=\(limit.name) \(describe())")
     }
 
+    /// The listener's or the upstream's name.
+    var ownerName: String { "" }
+
+    var facts: ConnectionFacts {
+        ConnectionFacts(
+            serial: serial, isDownstream: self is DownstreamConnection, name: ownerName, peer: peer,
+            streams: streamCount, hasUnsentOutput: unsentSince > 0)
+    }
+
     /// Who this is, for the log.
     func describe() -> String { "peer=\(peer)" }
 

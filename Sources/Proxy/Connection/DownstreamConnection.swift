@@ -44,6 +44,7 @@ final class DownstreamConnection: Connection {
     override var streamCount: Int { exchanges.count }
     override var requestsPerTurn: Int { limits.requestsPerTurn }
     override var outputBytesMax: Int { min(Workspace.outputBytes, limits.unreadOutputBytes) }
+    override var ownerName: String { listener.terms.name }
     override func describe() -> String { "listener=\(listener.terms.name) peer=\(peer)" }
 
     // MARK: Exchanges

@@ -24,6 +24,7 @@ extension Worker {
         if let generation { oldGenerations.append(generation) }
         let next = Generation(snapshot, updated)
         generation = next
+        hasStaleSeries = true
         installListeners(installation, next)
     }
 

@@ -41,6 +41,12 @@ public final class Worker {
     public private(set) var isOver = false
     var connectionCount = 0
     var gathering = Gathering()
+    /// Those that count, by what they count; see Worker+Series.
+    var seriesWriters: [SeriesKey: SeriesWriter] = [:]
+    /// Writers of what left the configuration, which exchanges may still use.
+    var staleSeries: [SeriesWriter] = []
+    var hasStaleSeries = false
+    let latencyBounds = LatencyBuckets.bounds
     var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
 
     static let acceptsPerTurn = 64
@@ -66,6 +72,9 @@ public final class Worker {
         self.loads = loads
         self.index = index
     }
+
+    /// What it counts; readable from any thread.
+    public var counters: Counters { workspace.counters }
 
     // MARK: The turn
 
@@ -108,6 +117,7 @@ public final class Worker {
         for index in 0..<count { became(workspace.system.readiness(at: index)) }
         gather()
         flushAll()
+        workspace.counters.addTurn(workspace.system.now() - workspace.now, latencyBounds)
         if isStopped || isDraining && connectionCount == 0 { end() }
         records?.use { $0.turnEnded() }
     }
@@ -201,6 +211,10 @@ public final class Worker {
 
     func letGenerationsGo() {
         if !oldGenerations.isEmpty { oldGenerations.removeAll { $0.users == 0 } }
+        if oldGenerations.isEmpty {
+            pruneSeries()
+            if !staleSeries.isEmpty, workspace.exchangesInUse == 0 { staleSeries = [] }
+        }
         guard hasRetiredPools, oldGenerations.isEmpty else { return }
         pools.removeAll {
             guard $0.isRetired, !$0.hasConnections, $0.waitingCount == 0 else { return false }
@@ -300,7 +314,12 @@ public final class Worker {
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
         case .stop: isStopped = true
         case .census(let answer): answer(census)
+        case .connections(let limit, let answer): answer(facts(limit: limit))
         }
+    }
+
+    private func facts(limit: Int) -> [ConnectionFacts] {
+        table.lazy.compactMap(\.connection).prefix(limit).map { $0.facts }
     }
 
     public var census: Census {

@@ -44,6 +44,8 @@ final class Exchange {
     /// When bytes were last passed on in either direction.
     var progressAt: Int64 = 0
     var route: Borrowed<Route>?
+    /// What it is counted in, once it has a route.
+    var series: Borrowed<SeriesWriter>?
     /// The configuration that the exchange began with and ends with.
     var generation: Borrowed<Generation>?
     var pathServiceEnd = 0
@@ -153,6 +155,7 @@ final class Exchange {
         fieldCount = 0
         deadline = 0
         route = nil
+        series = nil
         generation = nil
         pathServiceEnd = 0
         isResponseSent = false

@@ -96,10 +96,11 @@ extension Worker {
             workspace.counters.add(.accessDenied)
             return answer(exchange, ProxyError(.denied, .downstream, "no access rule allows this"))
         }
-        guard let route = route(of: exchange, generation) else {
+        guard let match = match(exchange), let route = route(match, generation) else {
             return answer(exchange, ProxyError(.noRoute, .downstream, "no route matches"))
         }
         exchange.route = route
+        seriesBegan(exchange, match, route)
         route.use { follow($0, exchange) }
     }
 
@@ -126,21 +127,19 @@ extension Worker {
         answer(exchange, ProxyError(.wrongContentType, .downstream, words))
     }
 
-    private func route(
-        of exchange: Exchange, _ generation: Borrowed<Generation>
-    ) -> Borrowed<Route>? {
+    private func match(_ exchange: Exchange) -> RouteTable.Match? {
         let head = exchange.head
         let headers = exchange.request.headers
         guard let connection = exchange.downstream.connection,
             let authority = headers.value(at: head.authority) ?? headers.value(at: head.host),
             let method = headers.value(at: head.method), let path = headers.value(at: head.path)
         else { return nil }
-        let index = connection.use { connection in
+        return connection.use { connection in
             authority.use { authority in
                 method.use { method in
                     path.use { path in
                         connection.listener.borrowedTerms.use {
-                            $0.routes.route(
+                            $0.routes.match(
                                 authority: authority, httpMethod: method, path: path,
                                 fields: RequestFieldsView(headers: headers))
                         }
@@ -148,10 +147,14 @@ extension Worker {
                 }
             }
         }
-        guard let index else { return nil }
-        return generation.use { generation in
+    }
+
+    private func route(
+        _ match: RouteTable.Match, _ generation: Borrowed<Generation>
+    ) -> Borrowed<Route>? {
+        generation.use { generation in
             let routes = generation.snapshot.routes
-            return index < routes.count ? Borrowed(routes[index]) : nil
+            return match.route < routes.count ? Borrowed(routes[match.route]) : nil
         }
     }
 

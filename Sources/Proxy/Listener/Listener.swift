@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Rules
 internal import Synchronization
 
 /// A listening socket as one worker knows it. Connections hold it, so that one accepted before a
@@ -17,6 +18,11 @@ final class Listener {
     private(set) var borrowedTerms: Borrowed<ListenerTerms>
     private(set) var borrowedGeneration: Borrowed<Generation>
 
+    /// By the pattern that a request matches, twice its position, plus one for gRPC.
+    private var series: [Borrowed<SeriesWriter>?]
+    /// For requests without a route; of plain HTTP, then of gRPC.
+    private var routeless: [Borrowed<SeriesWriter>?] = [nil, nil]
+
     init(
         _ socket: ListeningSocket, _ tag: PollTag, _ terms: ListenerTerms, _ generation: Generation
     ) {
@@ -27,6 +33,7 @@ final class Listener {
         self.generation = generation
         borrowedTerms = Borrowed(terms)
         borrowedGeneration = Borrowed(generation)
+        series = Array(repeating: nil, count: terms.routes.patternCount * 2)
     }
 
     func update(_ terms: ListenerTerms, _ generation: Generation) {
@@ -34,16 +41,43 @@ final class Listener {
         self.generation = generation
         borrowedTerms = Borrowed(terms)
         borrowedGeneration = Borrowed(generation)
+        forgetSeries()
+    }
+
+    func forgetSeries() {
+        series = Array(repeating: nil, count: terms.routes.patternCount * 2)
+        routeless = [nil, nil]
+    }
+
+    /// What requests of a pattern are counted in; `make` is called for the first.
+    @inline(always)
+    func series(
+        pattern: Int, isGRPC: Bool, make: () -> Borrowed<SeriesWriter>
+    ) -> Borrowed<SeriesWriter> {
+        let place = pattern &* 2 &+ (isGRPC ? 1 : 0)
+        if let known = series[place] { return known }
+        let made = make()
+        series[place] = made
+        return made
+    }
+
+    func routelessSeries(
+        isGRPC: Bool, make: () -> Borrowed<SeriesWriter>
+    ) -> Borrowed<SeriesWriter> {
+        if let known = routeless[isGRPC ? 1 : 0] { return known }
+        let made = make()
+        routeless[isGRPC ? 1 : 0] = made
+        return made
     }
 
     func stopListening() { socket = nil }
 }
 
 /// How many connections came over a socket and have not ended, shared by all workers.
-final class ConnectionCount: Sendable {
+public final class ConnectionCount: Sendable {
     private let count = Atomic<Int>(0)
 
-    var value: Int { count.load(ordering: .relaxed) }
+    public var value: Int { count.load(ordering: .relaxed) }
     func began() { count.add(1, ordering: .relaxed) }
     func ended() { count.subtract(1, ordering: .relaxed) }
 }
@@ -51,7 +85,8 @@ final class ConnectionCount: Sendable {
 /// A bound socket, shared by all workers.
 public final class ListeningSocket: Sendable {
     public let descriptor: Int32
-    let connections = ConnectionCount()
+    /// Of connections in all workers. Whoever counts does not keep the socket open.
+    public let connections = ConnectionCount()
     private let close: @Sendable (Int32) -> Void
 
     /// `close` is called with the descriptor when nobody listens on it any more.

@@ -50,8 +50,8 @@ extension LineBuffer {
         return index
     }
 
-    /// True if no byte of eight needs an escape: in one that does the highest bit gets set. (A borrow
-    /// or carry can set it in others besides, never clear it.)
+    /// True if no byte of eight needs an escape: in one that does the highest bit gets set. (A
+    /// borrow or carry can set it in others besides, never clear it.)
     @inline(always)
     private static func isPlain(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101

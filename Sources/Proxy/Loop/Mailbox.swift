@@ -15,6 +15,8 @@ public final class Mailbox: Sendable {
         case stop
         /// Calls back with what the worker holds.
         case census(@Sendable (Census) -> Void)
+        /// Calls back with at most so many of its connections.
+        case connections(limit: Int, @Sendable ([ConnectionFacts]) -> Void)
     }
 
     /// Nil once the worker has ended.
@@ -70,6 +72,20 @@ public struct Census: Sendable {
     public var segments = 0
     public var blockBytes = 0
     public var counters: [(name: String, count: UInt64)] = []
+}
+
+/// A connection as its worker sees it.
+public struct ConnectionFacts: Sendable {
+    /// Its number among the worker's, as in the access log.
+    public let serial: UInt32
+    /// A client's; otherwise a server's.
+    public let isDownstream: Bool
+    /// Of the listener or the upstream.
+    public let name: String
+    public let peer: SocketAddress
+    public let streams: Int
+    /// Its socket does not take what it is sent.
+    public let hasUnsentOutput: Bool
 }
 
 /// How an installation went in one worker.

@@ -1,5 +1,5 @@
-/// What a worker counts: plain integers of its own, copied out when the control thread asks.
-public final class Counters {
+/// What a worker counts. The worker alone writes; whoever wants to know reads, at any time.
+public final class Counters: Sendable {
     public enum Event: Int, CaseIterable, Sendable {
         case connectionsAccepted, connectionsEnded, requests, responses, localAnswers
         case upstreamConnects, upstreamConnectFailures, upstreamConnectionsEnded
@@ -9,33 +9,77 @@ public final class Counters {
         public var name: String { "\(self)" }
     }
 
-    // Counted on every request; nothing else touches it meanwhile.
-    @safe @exclusivity(unchecked) private(set) var events = [UInt64](
-        repeating: 0, count: Event.allCases.count)
-    private(set) var limits = [UInt64](repeating: 0, count: Limit.allCases.count)
+    private let events = CounterBlock(count: Event.allCases.count)
+    private let limits = CounterBlock(count: Limit.allCases.count)
+    private let reasons = CounterBlock(count: ExchangeEnd.Reason.allCases.count)
+    private let resets = CounterBlock(count: Counters.resetSides.count * Counters.resetCodes)
+    /// How long turns took: a count for each bucket, then the sum in nanoseconds.
+    public let turns = CounterBlock(count: LatencyBuckets.count + 1)
+    /// What requests and attempts became, by what the configuration names.
+    public let series = SeriesRegistry()
 
-    /// Every request's own: plain integers, as an array's uniqueness check costs two atomic
-    /// operations.
-    @safe @exclusivity(unchecked) private var requests: UInt64 = 0
-    @safe @exclusivity(unchecked) private var responses: UInt64 = 0
+    /// HTTP/2's error codes, and one for all others.
+    private static let resetCodes = 15
+    private static let resetSides: [ExchangeEnd.Side] = [.client, .upstream, .weir]
+
+    // MARK: Counting
 
     @inline(always)
-    func requestBegan() { requests &+= 1 }
+    func requestBegan() { add(.requests) }
 
     @inline(always)
-    func responseBegan() { responses &+= 1 }
+    func responseBegan() { add(.responses) }
 
-    func add(_ event: Event) { events[event.rawValue] &+= 1 }
+    @inline(always)
+    func add(_ event: Event) { events.add(1, at: event.rawValue) }
 
-    func add(_ limit: Limit) { limits[limit.rawValue] &+= 1 }
+    func add(_ limit: Limit) { limits.add(1, at: limit.rawValue) }
+
+    /// An exchange ended.
+    @inline(always)
+    func add(_ end: borrowing ExchangeEnd) {
+        reasons.add(1, at: Int(end.reason.rawValue))
+        if end.reset.frame != .none { add(end.reset) }
+    }
+
+    private func add(_ reset: ExchangeEnd.Reset) {
+        guard let side = Self.resetSides.firstIndex(of: reset.by) else { return }
+        let code = min(Int(reset.code), Self.resetCodes - 1)
+        resets.add(1, at: side * Self.resetCodes + code)
+    }
+
+    /// A turn took so long, in nanoseconds.
+    @inline(always)
+    func addTurn(_ nanoseconds: Int64, _ bounds: [Int64]) {
+        turns.add(1, at: LatencyBuckets.position(nanoseconds, in: bounds))
+        turns.add(UInt64(clamping: nanoseconds), at: LatencyBuckets.count)
+    }
+
+    // MARK: Reading
+
+    public func value(_ event: Event) -> UInt64 { events[event.rawValue] }
+    public func value(_ limit: Limit) -> UInt64 { limits[limit.rawValue] }
+
+    /// How exchanges ended, by the words that the access log has for it.
+    public var endings: [(reason: String, count: UInt64)] {
+        ExchangeEnd.Reason.allCases.map { ("\($0.name)", reasons[Int($0.rawValue)]) }
+    }
+
+    /// Streams that were reset before their end: by whom, and with which code.
+    public var streamResets: [(by: String, code: String, count: UInt64)] {
+        Self.resetSides.indices.flatMap { side in
+            (0..<Self.resetCodes).map { code in
+                let name = HTTP2Code(rawValue: UInt32(code)).map { "\($0.name)" } ?? "other"
+                let count = resets[side * Self.resetCodes + code]
+                return ("\(Self.resetSides[side].name)", name, count)
+            }
+        }
+    }
 
     /// Those that are not 0, by name.
     public var nonZero: [(name: String, count: UInt64)] {
-        var counts = self.events
-        counts[Event.requests.rawValue] &+= requests
-        counts[Event.responses.rawValue] &+= responses
-        let events = Event.allCases.map { ($0.name, counts[$0.rawValue]) }
-        let limits = Limit.allCases.map { ("limit.\($0.name)", self.limits[$0.rawValue]) }
+        let events = Event.allCases.map { ($0.name, value($0)) }
+        let limits = Limit.allCases.map { ("limit.\($0.name)", value($0)) }
         return (events + limits).filter { $0.1 > 0 }
     }
 }

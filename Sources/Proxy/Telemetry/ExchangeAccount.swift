@@ -30,6 +30,9 @@ struct ExchangeAccount: BitwiseCopyable {
         var path = ByteView.empty
         var connection: UInt32 = 0
         var stream: Int32 = 0
+        /// When the request was handed to it.
+        var sentAt: Int64 = 0
+        var series: Borrowed<SeriesWriter>?
     }
 }
 

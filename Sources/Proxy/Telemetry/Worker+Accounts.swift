@@ -6,6 +6,7 @@ extension Worker {
     /// log know of it they learn here, once for each exchange.
     @inline(always)
     func accountClosed(_ exchange: Exchange, on connection: DownstreamConnection) {
+        seriesEnded(exchange, on: connection)
         log(exchange, on: connection)
     }
 
@@ -35,7 +36,8 @@ extension Worker {
         connection.endpoint.use { endpoint in
             exchange.account.server = ExchangeAccount.ServerPlace(
                 endpoint: endpoint.packedAddress, path: .empty, connection: connection.serial,
-                stream: streamID)
+                stream: streamID, sentAt: workspace.now,
+                series: series(of: endpoint, connection))
             if endpoint.packedAddress.kind == .unix { keepPath(of: endpoint, exchange) }
         }
     }

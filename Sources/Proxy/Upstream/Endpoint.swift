@@ -5,6 +5,8 @@ internal import Wire
 final class Endpoint {
     let address: SocketAddress
     let packedAddress: PackedAddress
+    /// What attempts at it are counted in, once there was one.
+    var series: Borrowed<SeriesWriter>?
     private(set) var connections: [UpstreamConnection] = []
     // Looked at for every request, see Exchange: without counting.
     @safe @exclusivity(unchecked) private var borrowed: [Borrowed<UpstreamConnection>] = []

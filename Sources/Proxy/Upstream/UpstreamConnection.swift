@@ -44,6 +44,7 @@ final class UpstreamConnection: Connection {
 
     override var streamCount: Int { attempts.count }
 
+    override var ownerName: String { pool.use { $0.name } }
     override func describe() -> String {
         "upstream=\(pool.use { $0.name }) endpoint=\(peer)"
     }

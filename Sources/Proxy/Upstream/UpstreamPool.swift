@@ -50,6 +50,10 @@ final class UpstreamPool {
         (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
     }
 
+    func forgetSeries() {
+        for endpoint in endpoints + retiredEndpoints { endpoint.series = nil }
+    }
+
     // MARK: Placing attempts
 
     func place(_ attempt: Attempt, _ worker: Worker) -> Placement {
@@ -276,4 +280,9 @@ public final class UpstreamCounts: Sendable {
     let pending = Atomic<Int>(0)
 
     public init() {}
+
+    /// In all workers: connections there are, requests that servers work on, requests that wait.
+    public var connectionCount: Int { connections.load(ordering: .relaxed) }
+    public var requestCount: Int { requests.load(ordering: .relaxed) }
+    public var pendingCount: Int { pending.load(ordering: .relaxed) }
 }

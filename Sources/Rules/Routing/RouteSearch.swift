@@ -14,6 +14,9 @@ struct RouteSearch {
         stage = prefixes.count &+ 1
     }
 
+    /// Whether the last group was that of the whole path.
+    var isExactPath: Bool { stage == prefixes.count }
+
     /// Where the query of `path` is, without its `?`.
     func query(of path: Span<UInt8>) -> Range<Int> {
         min(prefixes.pathEnd &+ 1, path.count)..<path.count

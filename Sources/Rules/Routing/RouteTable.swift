@@ -34,14 +34,27 @@ public final class RouteTable: Sendable {
         parts = builder.parts
     }
 
-    /// The position of the most specific route in the snapshot's list, or nil.
+    /// The most specific pattern that covers a request, and whose it is.
+    public struct Match: Equatable, Sendable {
+        /// The route's position in the snapshot's list.
+        public var route: Int
+        /// The pattern's position in the table's.
+        public var pattern: Int
+        /// The pattern names the whole path.
+        public var isExactPath: Bool
+    }
+
+    /// How many patterns there are: a match's is less.
+    public var patternCount: Int { parts.patternCount }
+
+    /// The most specific match, or nil.
     ///
     /// - `authority` is as received: any port and one trailing dot are ignored, case too.
     /// - `path` is as received, the query included.
-    public func route(
+    public func match(
         authority: Span<UInt8>, httpMethod: Span<UInt8>, path: Span<UInt8>,
         fields: borrowing some RequestFields
-    ) -> Int? {
+    ) -> Match? {
         var search = RouteSearch(authority: authority, path: path, in: parts)
         while let group = search.next(path, in: parts) {
             for position in group {
@@ -51,7 +64,9 @@ public final class RouteTable: Sendable {
                     let query = path.extracting(search.query(of: path))
                     guard parts.firstUnmet(candidate, query, fields) == nil else { continue }
                 }
-                return Int(candidate.route)
+                return Match(
+                    route: Int(candidate.route), pattern: Int(candidate.pattern),
+                    isExactPath: search.isExactPath)
             }
         }
         return nil
@@ -73,6 +88,7 @@ extension RouteTable {
         /// The deepest prefix of any host.
         var prefixDepth = 0
         var candidates: [Candidate] = []
+        var patternCount = 0
         var conditions: [Condition] = []
         var methods: [Slice] = []
         var expressions: [RegularExpression] = []

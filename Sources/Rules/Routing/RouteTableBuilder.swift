@@ -19,6 +19,7 @@ struct RouteTableBuilder {
         addPaths()
         let positions = groupedPositions()
         parts.candidates.reserveCapacity(patterns.count)
+        parts.patternCount = patterns.count
         var start = 0
         while start < positions.count {
             var end = start + 1

@@ -36,10 +36,10 @@ struct NamedTable {
     }
 
     func route(_ request: Request) -> String? {
-        let route = table.route(
+        let route = table.match(
             authority: request.authority.utf8.span, httpMethod: request.method.utf8.span,
             path: request.path.utf8.span, fields: request)
-        return route.map { names[$0] }
+        return route.map { names[$0.route] }
     }
 
     func explain(_ request: Request) -> [String] {

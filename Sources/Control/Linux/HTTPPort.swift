@@ -1,0 +1,140 @@
+internal import CLinux
+internal import CMicroHTTPD
+internal import CZlib
+internal import Glibc
+internal import Proxy
+
+/// What was asked for over HTTP/1.1.
+struct HTTPRequest {
+    var method: String
+    /// Without the query.
+    var path: String
+    var acceptsGzip = false
+    /// The user who asks, where the port is a unix socket.
+    var userID: UInt32?
+    /// The argument `level` of the query.
+    var level: String?
+}
+
+struct HTTPResponse {
+    var status: UInt32 = 200
+    var contentType = "text/plain; charset=utf-8"
+    var body: [UInt8] = []
+    /// The methods of a path that does not take the one asked for.
+    var allow: String?
+
+    init(_ status: UInt32 = 200, _ text: String) {
+        self.status = status
+        body = Array(text.utf8)
+    }
+
+    init(json: String) {
+        contentType = "application/json"
+        body = Array(json.utf8)
+    }
+}
+
+/// A port that answers over HTTP/1.1, by libmicrohttpd on a thread of its own: nothing that is
+/// asked there touches a worker.
+@safe
+final class HTTPPort {
+    /// Connections at a time; more are closed at once.
+    private static let connectionsMax: UInt32 = 64
+    /// A client that says or takes nothing for so long is closed.
+    private static let timeoutSeconds: UInt32 = 10
+
+    private final class Context {
+        let answer: @Sendable (HTTPRequest) -> HTTPResponse
+        init(_ answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse) { self.answer = answer }
+    }
+
+    private let socket: ListeningSocket
+    private let context: Context
+    private var daemon: OpaquePointer?
+
+    /// Nil where no thread or memory is left.
+    init?(
+        _ socket: ListeningSocket, answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse
+    ) {
+        self.socket = socket
+        context = Context(answer)
+        let pointer = unsafe Unmanaged.passUnretained(context).toOpaque()
+        unsafe daemon = weir_http_start(
+            socket.descriptor, Self.connectionsMax, Self.timeoutSeconds, handleRequest, pointer)
+        guard unsafe daemon != nil else { return nil }
+    }
+
+    /// Ends what is being answered, too.
+    deinit { if let daemon = unsafe daemon { unsafe MHD_stop_daemon(daemon) } }
+
+    fileprivate static func respond(
+        to request: HTTPRequest, _ connection: OpaquePointer?, _ pointer: UnsafeMutableRawPointer
+    ) -> MHD_Result {
+        let context = unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue()
+        let answer = context.answer(request)
+        var isGzip = false
+        var body = answer.body
+        if request.acceptsGzip, body.count > 1_024, let small = Self.gzip(body) {
+            body = small
+            isGzip = true
+        }
+        let response = unsafe body.withUnsafeBytes {
+            unsafe weir_http_response($0.baseAddress, $0.count)
+        }
+        guard let response = unsafe response else { return .refused }
+        unsafe _ = MHD_add_response_header(response, "Content-Type", answer.contentType)
+        unsafe _ = MHD_add_response_header(response, "Cache-Control", "no-store")
+        if isGzip { unsafe _ = MHD_add_response_header(response, "Content-Encoding", "gzip") }
+        if let allow = answer.allow { unsafe _ = MHD_add_response_header(response, "Allow", allow) }
+        let result = unsafe MHD_queue_response(connection, answer.status, response)
+        unsafe MHD_destroy_response(response)
+        return result
+    }
+
+    private static func gzip(_ bytes: [UInt8]) -> [UInt8]? {
+        guard let count = UInt32(exactly: bytes.count) else { return nil }
+        let small = unsafe [UInt8](unsafeUninitializedCapacity: bytes.count) {
+            buffer, written in
+            let size = unsafe bytes.withUnsafeBufferPointer {
+                unsafe weir_gzip($0.baseAddress, count, buffer.baseAddress, count)
+            }
+            written = max(0, Int(size))
+        }
+        return small.isEmpty ? nil : small
+    }
+
+    fileprivate static func userID(_ connection: OpaquePointer?) -> UInt32? {
+        var user: uid_t = 0
+        let descriptor = unsafe weir_http_descriptor(connection)
+        return unsafe weir_peer_user(descriptor, &user) == 0 ? user : nil
+    }
+}
+
+extension MHD_Result {
+    fileprivate static var refused: MHD_Result { .NO }
+    fileprivate static var taken: MHD_Result { .YES }
+}
+
+private let handleRequest: MHD_AccessHandlerCallback = {
+    context, connection, url, method, _, _, uploadSize, state in
+    guard let context = unsafe context, let url = unsafe url, let method = unsafe method,
+        let state = unsafe state
+    else { return .refused }
+    // Called once for the head, for each piece of a body, which nobody here wants, and at the end.
+    if unsafe state.pointee == nil {
+        unsafe state.pointee = context
+        return .taken
+    }
+    if let uploadSize = unsafe uploadSize, unsafe uploadSize.pointee > 0 {
+        unsafe uploadSize.pointee = 0
+        return .taken
+    }
+    let encodings = unsafe weir_http_header(connection, "Accept-Encoding")
+    let level = unsafe weir_http_argument(connection, "level")
+    let request = HTTPRequest(
+        method: unsafe String(cString: method), path: unsafe String(cString: url),
+        acceptsGzip: unsafe encodings.map { unsafe String(cString: $0).contains("gzip") } ?? false,
+        userID: unsafe HTTPPort.userID(connection),
+        level: unsafe level.map { unsafe String(cString: $0) })
+    return unsafe HTTPPort.respond(to: request, connection, context)
+}

@@ -1,0 +1,228 @@
+internal import Configuration
+internal import Proxy
+internal import Rules
+internal import Wire
+
+/// `/metrics`: what docs/metrics.md lists, of all workers together.
+struct MetricsPage {
+    private let facts: ProcessState.Facts
+    private let accessLogDropped: UInt64
+    private let counters: [Counters]
+    private var page = Exposition()
+
+    static func bytes(_ state: ProcessState) -> [UInt8] {
+        var page = MetricsPage(state)
+        page.writeProcess()
+        page.writeConfiguration()
+        page.writeConnections()
+        page.writeCalls()
+        page.writeAttempts()
+        page.writeEndings()
+        page.writeWorkers()
+        return page.page.bytes
+    }
+
+    private init(_ state: ProcessState) {
+        facts = state.now
+        accessLogDropped = state.accessLog.dropped
+        counters = facts.workers.map(\.counters)
+    }
+
+    private func total(_ event: Counters.Event) -> UInt64 {
+        counters.reduce(0) { $0 &+ $1.value(event) }
+    }
+
+    // MARK: The process
+
+    private mutating func writeProcess() {
+        page.family("weir_build_info", .gauge, "1; the version is a label.")
+        page.sample("weir_build_info", [("version", Product.version)], 1)
+        page.family("process_start_time_seconds", .gauge, "When it was started, since 1970.")
+        page.sample("process_start_time_seconds", seconds: UInt64(clamping: facts.startedAt))
+        page.family("process_resident_memory_bytes", .gauge, "Memory that is resident.")
+        page.sample("process_resident_memory_bytes", ProcessFigures.residentBytes)
+        page.family("process_open_fds", .gauge, "Descriptors that are open.")
+        page.sample("process_open_fds", ProcessFigures.openDescriptors)
+        page.family("process_max_fds", .gauge, "Descriptors that may be open.")
+        page.sample("process_max_fds", ProcessFigures.descriptorsMax)
+        page.family("process_cpu_seconds_total", .counter, "Time on a CPU, user and kernel.")
+        page.sample("process_cpu_seconds_total", seconds: ProcessFigures.cpuNanoseconds)
+        page.family("weir_draining", .gauge, "1 once the process has been asked to end.")
+        page.sample("weir_draining", facts.isDraining ? 1 : 0)
+        page.family(
+            "weir_access_log_dropped_total", .counter,
+            "Lines that were not written, as the disk could not keep up.")
+        page.sample("weir_access_log_dropped_total", accessLogDropped)
+    }
+
+    private mutating func writeConfiguration() {
+        let revision = facts.snapshot?.revision ?? ""
+        page.family("weir_config_info", .gauge, "1; the revision in use is a label.")
+        page.sample("weir_config_info", [("revision", revision)], 1)
+        page.family(
+            "weir_config_loaded_timestamp_seconds", .gauge, "When it was installed, since 1970.")
+        page.sample(
+            "weir_config_loaded_timestamp_seconds", seconds: UInt64(clamping: facts.loadedAt))
+        page.family("weir_config_last_load_failed", .gauge, "1 while the newest text is refused.")
+        page.sample("weir_config_last_load_failed", facts.lastErrors.isEmpty ? 0 : 1)
+        let name = "weir_config_reloads_total"
+        page.family(name, .counter, "Loads after the first, by what became of them.")
+        page.sample(name, [("outcome", "installed")], facts.reloads.installed)
+        page.sample(name, [("outcome", "unchanged")], facts.reloads.unchanged)
+        page.sample(name, [("outcome", "refused")], facts.reloads.refused)
+    }
+
+    private mutating func writeConnections() {
+        page.family(
+            "weir_downstream_connections_opened_total", .counter, "Connections from clients.")
+        page.sample("weir_downstream_connections_opened_total", total(.connectionsAccepted))
+        page.family("weir_downstream_connections", .gauge, "Connections of clients now.")
+        if let snapshot = facts.snapshot {
+            for (listener, count) in zip(snapshot.listeners, facts.connections) {
+                page.sample(
+                    "weir_downstream_connections", [("listener", listener.name)],
+                    UInt64(clamping: count.value))
+            }
+        }
+        page.family(
+            "weir_accept_exhausted_total", .counter,
+            "Times that accepting rested as no descriptor was left.")
+        page.sample("weir_accept_exhausted_total", total(.acceptExhausted))
+        page.family("weir_upstream_connects_total", .counter, "Connections begun to servers.")
+        page.sample("weir_upstream_connects_total", total(.upstreamConnects))
+        page.family("weir_upstream_connect_failures_total", .counter, "Those that failed.")
+        page.sample("weir_upstream_connect_failures_total", total(.upstreamConnectFailures))
+        writeUpstreams()
+    }
+
+    private mutating func writeUpstreams() {
+        guard let snapshot = facts.snapshot else { return }
+        let upstreams = Array(zip(snapshot.upstreams, facts.counts))
+        let families: [(String, String, (UpstreamCounts) -> Int)] = [
+            ("weir_upstream_connections", "Connections to servers now.", { $0.connectionCount }),
+            ("weir_upstream_requests", "Requests that servers work on.", { $0.requestCount }),
+            ("weir_upstream_pending", "Requests that wait for a connection.", { $0.pendingCount }),
+        ]
+        for (name, help, value) in families {
+            page.family(name, .gauge, help)
+            for (terms, counts) in upstreams {
+                page.sample(name, [("upstream", terms.name)], UInt64(clamping: value(counts)))
+            }
+        }
+    }
+
+    // MARK: Requests
+
+    private mutating func writeCalls() {
+        let series = SeriesSums(counters).calls
+        page.family(
+            "grpc_server_call_started_total", .counter, "Calls from clients that have begun.")
+        for sums in series where sums.isGRPC {
+            page.sample("grpc_server_call_started_total", sums.labels, sums.started)
+        }
+        page.family("weir_http_requests_started_total", .counter, "Requests that are not gRPC.")
+        for sums in series where !sums.isGRPC {
+            page.sample("weir_http_requests_started_total", sums.labels, sums.started)
+        }
+        page.family("weir_requests_active", .gauge, "Requests that have begun and not ended.")
+        for sums in series { page.sample("weir_requests_active", sums.labels, sums.active) }
+        writeHistogram(
+            "grpc_server_call_duration_seconds", "From HEADERS to the end of the answer.",
+            series, isGRPC: true)
+        writeHistogram(
+            "weir_http_request_duration_seconds", "From HEADERS to the end of the answer.",
+            series, isGRPC: false)
+        let words: [(String, String, Int)] = [
+            ("weir_request_body_bytes_total", "DATA from clients.", Series.Word.requestBytes),
+            ("weir_response_body_bytes_total", "DATA to clients.", Series.Word.responseBytes),
+            (
+                "weir_request_messages_total", "gRPC messages from clients.",
+                Series.Word.requestMessages
+            ),
+            (
+                "weir_response_messages_total", "gRPC messages to clients.",
+                Series.Word.responseMessages
+            ),
+        ]
+        for (name, help, word) in words {
+            page.family(name, .counter, help)
+            for sums in series { page.sample(name, sums.labels, sums.total(word)) }
+        }
+    }
+
+    private mutating func writeAttempts() {
+        let series = SeriesSums(counters).attempts
+        page.family(
+            "grpc_client_attempt_started_total", .counter, "Requests handed to a server's stream.")
+        for sums in series {
+            page.sample("grpc_client_attempt_started_total", sums.labels, sums.started)
+        }
+        page.family(
+            "grpc_client_attempt_duration_seconds", .histogram,
+            "From handing it over to the end of the client's stream.")
+        for sums in series {
+            writeOutcomes("grpc_client_attempt_duration_seconds", sums) { _ in true }
+        }
+    }
+
+    private mutating func writeHistogram(
+        _ name: String, _ help: String, _ series: [SeriesSums.Sums], isGRPC: Bool
+    ) {
+        page.family(name, .histogram, help)
+        for sums in series where sums.isGRPC == isGRPC {
+            writeOutcomes(name, sums) { Outcome.isGRPC($0) == isGRPC }
+        }
+    }
+
+    private mutating func writeOutcomes(
+        _ name: String, _ sums: SeriesSums.Sums, where isWanted: (Int) -> Bool
+    ) {
+        for (outcome, words) in sums.outcomes where isWanted(outcome) {
+            let label = Outcome.isGRPC(outcome) ? "grpc_status" : "status"
+            page.histogram(
+                name, sums.labels + [(label, Outcome.name(outcome))], bounds: LatencyBuckets.bounds,
+                buckets: Array(words[Series.Word.buckets...]), sum: words[Series.Word.nanoseconds])
+        }
+    }
+
+    private mutating func writeEndings() {
+        var name = "weir_exchanges_ended_total"
+        page.family(name, .counter, "How requests ended, in the access log's words (`reason`).")
+        for index in (counters.first?.endings ?? []).indices {
+            let reason = counters[0].endings[index].reason
+            let count = counters.reduce(0 as UInt64) { $0 &+ $1.endings[index].count }
+            if reason != "open" { page.sample(name, [("reason", reason)], count) }
+        }
+        name = "weir_stream_resets_total"
+        page.family(name, .counter, "RST_STREAM and GOAWAY that ended requests, by whom and code.")
+        for index in (counters.first?.streamResets ?? []).indices {
+            let (by, code, _) = counters[0].streamResets[index]
+            let count = counters.reduce(0 as UInt64) { $0 &+ $1.streamResets[index].count }
+            if count > 0 { page.sample(name, [("by", by), ("code", code)], count) }
+        }
+        name = "weir_limits_tripped_total"
+        page.family(name, .counter, "Limits and timers that ended something, by name.")
+        for limit in Limit.allCases {
+            let count = counters.reduce(0 as UInt64) { $0 &+ $1.value(limit) }
+            page.sample(name, [("limit", limit.name)], count)
+        }
+        page.family("weir_answers_total", .counter, "Answers that Weir gave itself.")
+        page.sample("weir_answers_total", total(.localAnswers))
+    }
+
+    // MARK: Workers
+
+    private mutating func writeWorkers() {
+        page.family("weir_workers", .gauge, "Threads that serve.")
+        page.sample("weir_workers", UInt64(counters.count))
+        page.family(
+            "weir_worker_turn_seconds", .histogram,
+            "How long turns of a worker's loop took: what is ready then waits for so long.")
+        for (index, counters) in counters.enumerated() {
+            let buckets = (0..<LatencyBuckets.count).map { counters.turns[$0] }
+            page.histogram(
+                "weir_worker_turn_seconds", [("worker", "\(index)")], bounds: LatencyBuckets.bounds,
+                buckets: buckets, sum: counters.turns[LatencyBuckets.count])
+        }
+    }
+}

@@ -1,0 +1,43 @@
+internal import Configuration
+internal import Proxy
+internal import Synchronization
+
+/// What the control thread knows of the process, for whoever asks over its ports: they answer on
+/// threads of their own.
+final class ProcessState: Sendable {
+    struct Facts: Sendable {
+        var startedAt: Int64 = 0
+        var snapshot: Snapshot?
+        /// When it was installed, in nanoseconds since 1970.
+        var loadedAt: Int64 = 0
+        /// Why the last load was refused, one line for each error; empty after one that was not.
+        var lastErrors: [String] = []
+        var reloads = Reloads()
+        var isDraining = false
+        var workers: [WorkerThread] = []
+        var counts: [UpstreamCounts] = []
+        /// Of each of the snapshot's listeners.
+        var connections: [ConnectionCount] = []
+    }
+
+    struct Reloads: Sendable {
+        var installed: UInt64 = 0
+        var unchanged: UInt64 = 0
+        var refused: UInt64 = 0
+    }
+
+    private let facts = Mutex(Facts())
+    let accessLog: AccessLog
+    let stopper: Stopper
+    let level: LogLevel
+
+    init(_ accessLog: AccessLog, _ stopper: Stopper, _ level: LogLevel) {
+        self.accessLog = accessLog
+        self.stopper = stopper
+        self.level = level
+    }
+
+    var now: Facts { facts.withLock { $0 } }
+
+    func change(_ body: (inout sending Facts) -> Void) { facts.withLock { body(&$0) } }
+}
