@@ -19,7 +19,7 @@ final class Listener {
     private(set) var borrowedGeneration: Borrowed<Generation>
 
     /// By the pattern that a request matches, twice its position, plus one for gRPC.
-    private var series: [Borrowed<SeriesWriter>?]
+    @safe @exclusivity(unchecked) private var series: [Borrowed<SeriesWriter>?]
     /// For requests without a route; of plain HTTP, then of gRPC.
     private var routeless: [Borrowed<SeriesWriter>?] = [nil, nil]
 

@@ -90,7 +90,7 @@ public final class Series: Sendable {
 /// A series as its worker uses it: without locks, without counting references.
 final class SeriesWriter {
     let series: Series
-    private var blocks: [Borrowed<CounterBlock>?]
+    @safe @exclusivity(unchecked) private var blocks: [Borrowed<CounterBlock>?]
 
     init(_ series: Series) {
         self.series = series
