@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import resource
 import subprocess
 
@@ -32,6 +33,13 @@ STATUS = [
     (["explain", "--config", SPLIT, "--path", "/status"], 1),
     (["explain", "--config", SPLIT, "--path", "/", "--header", "broken"], 64),
 ]
+
+
+def test_the_version_names_the_http2_library_inside():
+    """It is linked statically, so that the system's package says nothing of it."""
+    assert re.fullmatch(r"weir \d+\.\d+\.\d+\nnghttp2 1\.\d+\.\d+\n", run("version").stdout)
+    linked = subprocess.run(["ldd", WEIR], capture_output=True, text=True, check=True).stdout
+    assert "nghttp2" not in linked
 
 
 @pytest.mark.parametrize(

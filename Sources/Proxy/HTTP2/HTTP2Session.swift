@@ -239,3 +239,12 @@ enum HTTP2Code: UInt32 {
     /// Codes that RFC 9113 does not define count as INTERNAL_ERROR (its section 7).
     init(received: UInt32) { self = HTTP2Code(rawValue: received) ?? .internalError }
 }
+
+/// The library that speaks HTTP/2.
+public enum HTTP2Library {
+    /// Its name and version, as linked in.
+    public static var description: String {
+        guard let info = unsafe nghttp2_version(0) else { return "nghttp2" }
+        return "nghttp2 " + (unsafe String(cString: info.pointee.version_str))
+    }
+}
