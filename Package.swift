@@ -27,30 +27,40 @@ let package = Package(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "Wire", swiftSettings: settings),
-        .target(name: "Rules", dependencies: ["Wire", "CPCRE2"], swiftSettings: settings),
+        .target(name: "Identity", dependencies: ["Wire", "COpenSSL"], swiftSettings: settings),
         .target(
-            name: "Configuration", dependencies: ["Wire", "Rules", "CYAML"], swiftSettings: settings
-        ),
+            name: "Rules", dependencies: ["Wire", "Identity", "CPCRE2"], swiftSettings: settings),
         .target(
-            name: "Proxy", dependencies: ["Wire", "Rules", "Configuration", "CNghttp2", "CLinux"],
+            name: "Configuration", dependencies: ["Wire", "Identity", "Rules", "CYAML"],
             swiftSettings: settings),
+        .target(
+            name: "Proxy",
+            dependencies: [
+                "Wire", "Identity", "Rules", "Configuration", "CNghttp2", "CLinux", "COpenSSL",
+            ], swiftSettings: settings),
         .target(
             name: "Control",
             dependencies: [
-                "Wire", "Rules", "Configuration", "Proxy", "CLinux", "CMicroHTTPD", "CZlib",
+                "Wire", "Identity", "Rules", "Configuration", "Proxy", "CLinux", "CMicroHTTPD",
+                "CZlib",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .target(name: "Peers", dependencies: ["Wire", "CNghttp2"], swiftSettings: settings),
         .executableTarget(
             name: "weir",
             dependencies: [
-                "Wire", "Rules", "Configuration", "Proxy", "Control", "Peers",
+                "Wire", "Identity", "Rules", "Configuration", "Proxy", "Control", "Peers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
-        .testTarget(name: "RulesTests", dependencies: ["Rules", "Wire"], swiftSettings: settings),
+        .testTarget(
+            name: "IdentityTests", dependencies: ["Identity", "Wire"], swiftSettings: settings),
+        .testTarget(
+            name: "RulesTests", dependencies: ["Rules", "Identity", "Wire"],
+            swiftSettings: settings),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Rules", "Wire"],
             exclude: ["Golden"], swiftSettings: settings),

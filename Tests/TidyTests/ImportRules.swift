@@ -1,12 +1,13 @@
 /// Who may import whom. The arrows of the layout point one way.
 enum ImportRules {
-    private static let pure: Set<String> = ["Wire", "Rules", "Configuration"]
+    private static let pure: Set<String> = ["Wire", "Identity", "Rules", "Configuration"]
 
     /// For each of our targets, which of our targets its files may import.
     static let ours: [String: Set<String>] = [
         "Wire": [],
-        "Rules": ["Wire"],
-        "Configuration": ["Wire", "Rules"],
+        "Identity": ["Wire"],
+        "Rules": ["Wire", "Identity"],
+        "Configuration": ["Wire", "Identity", "Rules"],
         "Proxy": pure,
         "Control": pure.union(["Proxy"]),
         "Peers": ["Wire"],
@@ -17,6 +18,7 @@ enum ImportRules {
     /// modules of the toolchain. C libraries and libc are for boundary files only.
     static let foreign: [String: Set<String>] = [
         "Wire": [],
+        "Identity": ["Synchronization"],
         "Rules": ["Synchronization"],
         "Configuration": ["Synchronization"],
         "Proxy": ["Synchronization"],
