@@ -9,6 +9,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "generated"))
 import grpc  # noqa: E402
 import pytest  # noqa: E402
 
+pytest.register_assert_rewrite("calls")
+
 import echo_pb2_grpc  # noqa: E402
 import frames  # noqa: E402
 import weir as program  # noqa: E402

@@ -484,6 +484,9 @@ class RawOrigin:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self):
+        if not self._stopped:
+            # A thread in accept() would take one more.
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._stopped = True
         self._listener.close()
         for connection in self.connections:

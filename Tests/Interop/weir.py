@@ -29,6 +29,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def accepts(port):
+    """Whether something listens on this port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 def configuration(port, origins, listener=None, upstream=None, route=None):
     """One listener, one route, one upstream; each takes more keys.
 
@@ -123,8 +132,4 @@ class Weir:
         if self._process.poll() is not None:
             self._reader.join(2)
             raise RuntimeError(f"weir ended with {self._process.returncode}\n{self.log}")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
+        return accepts(self.port)
