@@ -1,12 +1,19 @@
 /// Points in time as RFC 3339 writes them.
-enum UTC {
+public enum UTC {
     /// - nanoseconds: since 1970.
-    static func text(_ nanoseconds: Int64) -> String {
-        let seconds = nanoseconds / 1_000_000_000
-        let (year, month, day) = date(days: seconds / 86_400)
-        let time = seconds % 86_400
+    public static func text(_ nanoseconds: Int64) -> String {
+        text(seconds: nanoseconds / 1_000_000_000)
+    }
+
+    /// - seconds: since 1970; what is outside the years 0 to 9999 is brought to their ends.
+    public static func text(seconds: Int64) -> String {
+        let seconds = min(max(seconds, -62_167_219_200), 253_402_300_799)
+        let days = (seconds >= 0 ? seconds : seconds - 86_399) / 86_400
+        let (year, month, day) = date(days: days)
+        let time = seconds - days * 86_400
         let clock = [time / 3_600, time / 60 % 60, time % 60].map(twoDigits)
-        return "\(year)-\(twoDigits(month))-\(twoDigits(day))T\(clock.joined(separator: ":"))Z"
+        let century = twoDigits(year / 100) + twoDigits(year % 100)
+        return "\(century)-\(twoDigits(month))-\(twoDigits(day))T\(clock.joined(separator: ":"))Z"
     }
 
     private static func twoDigits(_ number: Int64) -> String {
