@@ -111,10 +111,14 @@ def _answer(request, terms, index):
 
 
 class EchoOrigin:
-    """Serves on a free port of loopback from a thread of its own."""
+    """Serves on a free port of loopback from a thread of its own.
 
-    def __init__(self, options=()):
+    `add(server)` adds services to that of the echo; `compression` is for all answers.
+    """
+
+    def __init__(self, options=(), compression=None, add=None):
         self.calls = []
+        self._compression, self._add = compression, add
         self.port = None
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -127,6 +131,10 @@ class EchoOrigin:
         waiting.until(lambda: self.calls, "a call to reach the server", timeout)
         assert len(self.calls) == 1
         return self.calls[0]
+
+    def run(self, coroutine):
+        """Runs it in the server's thread; its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     def stop(self):
         asyncio.run_coroutine_threadsafe(self._server.stop(0), self._loop).result(10)
@@ -141,7 +149,10 @@ class EchoOrigin:
 
     async def _start(self, options):
         sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self._server = grpc.aio.server(options=[*sizes, *options])
+        self._server = grpc.aio.server(
+            options=[*sizes, *options], compression=self._compression)
+        if self._add:
+            self._add(self._server)
         echo_pb2_grpc.add_EchoServicer_to_server(EchoService(self.calls), self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
