@@ -25,12 +25,15 @@ class Served(program.Weir):
         self._lines = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [program.binary(), "run", "--config", path, "--workers", str(workers),
-             "--log-level", log_level],
+            self.command(path, workers, log_level),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         waiting.until(self._accepts, lambda: f"port {port} to accept\n{self.log}", 20)
+
+    def command(self, path, workers, log_level):
+        return [program.binary(), "run", "--config", path, "--workers", str(workers),
+                "--log-level", log_level]
 
     def lines(self, pattern):
         """The log's lines in which the pattern is found."""

@@ -57,6 +57,9 @@ class Process:
             [sys.executable, "-c", self.SCRIPT, str(port), folder], stdout=subprocess.PIPE)
         assert self._process.stdout.readline() == b"ready\n"
 
+    def signal(self, number):
+        self._process.send_signal(number)
+
     def kill(self):
         self._process.kill()
         self._process.wait()
