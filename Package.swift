@@ -62,7 +62,8 @@ let package = Package(
             name: "RulesTests", dependencies: ["Rules", "Identity", "Wire"],
             swiftSettings: settings),
         .testTarget(
-            name: "ConfigurationTests", dependencies: ["Configuration", "Rules", "Wire"],
+            name: "ConfigurationTests",
+            dependencies: ["Configuration", "Identity", "Rules", "Wire", "TestKit"],
             exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ProxyTests",

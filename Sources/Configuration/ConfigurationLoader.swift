@@ -7,7 +7,11 @@ public enum ConfigurationLoader {
     public static let bytesMax = 256 << 20
 
     /// Reads a file, or a directory's `*.yaml` sorted by name.
-    public static func load(path: String, environment: [String: String]) -> LoadResult {
+    ///
+    /// - materials: what was kept of files that earlier loads named.
+    public static func load(
+        path: String, environment: [String: String], materials: Materials = Materials()
+    ) -> LoadResult {
         var files = [path]
         var sources: [Source] = []
         switch FileReader.entry(path) {
@@ -47,16 +51,19 @@ public enum ConfigurationLoader {
                 sources.append(Source(name: file, bytes: read))
             }
         }
-        return load(sources: sources, environment: environment, files: files)
+        return load(sources, environment, materials, files: files)
     }
 
     /// The same from memory; a source's name stands for its path.
-    public static func load(sources: [Source], environment: [String: String]) -> LoadResult {
-        load(sources: sources, environment: environment, files: sources.map(\.name))
+    public static func load(
+        sources: [Source], environment: [String: String], materials: Materials = Materials()
+    ) -> LoadResult {
+        load(sources, environment, materials, files: sources.map(\.name))
     }
 
     private static func load(
-        sources: consuming [Source], environment: [String: String], files: [String]
+        _ sources: consuming [Source], _ environment: [String: String], _ materials: Materials,
+        files: [String]
     ) -> LoadResult {
         var tree = Tree()
         tree.reserve(for: sources.reduce(0) { $0 + $1.bytes.count })
@@ -77,8 +84,9 @@ public enum ConfigurationLoader {
         expansion.expand(&tree)
         let checker = Checker(tree)
         for diagnostic in expansion.diagnostics { checker.report(diagnostic.code, diagnostic) }
-        let builder = SnapshotBuilder(checker)
-        let snapshot = builder.build(revision: expansion.digest.text)
+        let builder = SnapshotBuilder(checker, materials, expansion.digest)
+        let snapshot = builder.build()
+        let files = files + builder.watchedFiles
         let diagnostics = checker.sortedDiagnostics
         guard let snapshot, !checker.hasErrors else {
             return LoadResult(.failure(diagnostics), files: files, omitted: checker.omitted)

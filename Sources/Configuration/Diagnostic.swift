@@ -90,13 +90,16 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case identicalMatches = "identical-matches"
     case badRewrite = "bad-rewrite"
     case nothingReceives = "nothing-receives"
+    case badFile = "bad-file"
     // Warnings
     case unused
     case keepalive
+    case keptFile = "kept-file"
+    case expired
 
     public var severity: Diagnostic.Severity {
         switch self {
-        case .unused, .keepalive: .warning
+        case .unused, .keepalive, .keptFile, .expired: .warning
         default: .error
         }
     }

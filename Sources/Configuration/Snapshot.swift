@@ -45,6 +45,8 @@ public final class ListenerTerms: Sendable {
     public let limits: DownstreamLimits
     public let timeouts: DownstreamTimeouts
     public let paths: Paths
+    /// Nil is cleartext.
+    public let tls: ServerTLSTerms?
 
     public enum Paths: Sendable {
         /// gRPC requests have paths in gRPC's own grammar.
@@ -54,14 +56,16 @@ public final class ListenerTerms: Sendable {
     }
 
     public init(
-        name: String, address: SocketAddress, routes: RouteTable, paths: Paths,
+        name: String, address: SocketAddress, routes: RouteTable,
+        speech: (tls: ServerTLSTerms?, paths: Paths),
         bounds: (limits: DownstreamLimits, timeouts: DownstreamTimeouts)
     ) {
         self.name = name
         shortName = ShortName(name)
         self.address = address
         self.routes = routes
-        self.paths = paths
+        paths = speech.paths
+        tls = speech.tls
         limits = bounds.limits
         timeouts = bounds.timeouts
     }
@@ -75,15 +79,18 @@ public final class UpstreamTerms: Sendable {
     public let timeouts: UpstreamTimeouts
     /// True where every route to it speaks gRPC: anything else is 415.
     public let isGRPCOnly: Bool
+    /// Nil is cleartext.
+    public let tls: ClientTLSTerms?
 
     public init(
-        name: String, endpoints: [SocketAddress], limits: UpstreamLimits,
-        timeouts: UpstreamTimeouts, isGRPCOnly: Bool
+        name: String, endpoints: [SocketAddress], tls: ClientTLSTerms?,
+        bounds: (limits: UpstreamLimits, timeouts: UpstreamTimeouts), isGRPCOnly: Bool
     ) {
+        self.tls = tls
         self.name = name
         self.endpoints = endpoints
-        self.limits = limits
-        self.timeouts = timeouts
+        limits = bounds.limits
+        timeouts = bounds.timeouts
         self.isGRPCOnly = isGRPCOnly
     }
 }

@@ -27,6 +27,7 @@ public final class Controller {
     public enum StartError: Error {
         case configuration(LoadResult)
         case listener(ListenError)
+        case tls(String)
         case threads
     }
 
@@ -55,6 +56,7 @@ public final class Controller {
     private let state: ProcessState
     private var ports: Ports
     private var resources = SharedResources()
+    private let materials = Materials()
     private var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
     private var replaced: [Snapshot] = []
@@ -101,7 +103,10 @@ public final class Controller {
         report(result)
         let installation: Installation
         do { installation = try resources.installation(of: snapshot) } catch {
-            throw .listener(error)
+            switch error {
+            case .listening(let error): throw .listener(error)
+            case .tls: throw .tls("\(error)")
+            }
         }
         try startWorkers()
         let workers = workers
@@ -176,7 +181,7 @@ public final class Controller {
         changedAt = nil
         let began = Waiting.nowSince1970()
         let result = ConfigurationLoader.load(
-            path: options.path, environment: options.environment)
+            path: options.path, environment: options.environment, materials: materials)
         if result.snapshot != nil { watchesFiles = result.watchesFiles }
         watch.watch(watchesFiles ? result.files : [], readSince: began)
         return result

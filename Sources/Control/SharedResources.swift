@@ -3,21 +3,40 @@ internal import Proxy
 internal import Wire
 
 /// What survives reloads in the whole process: listening sockets by address, an upstream's counts
-/// by name.
+/// by name, TLS by what it is made from.
 struct SharedResources {
+    enum Failure: Error, CustomStringConvertible {
+        case listening(ListenError)
+        /// OpenSSL refuses what was found to be right, or memory ran out.
+        case tls(name: String)
+
+        var description: String {
+            switch self {
+            case .listening(let error): "\(error)"
+            case .tls(let name): "TLS of '\(name)' could not be made ready"
+            }
+        }
+    }
+
     private var sockets: [SocketAddress: ListeningSocket] = [:]
     private var counts: [String: UpstreamCounts] = [:]
+    private var servers: [[UInt8]: ServerTLS] = [:]
+    private var clients: [[UInt8]: ClientTLS] = [:]
+    private let tickets = TicketKeys()
 
     /// Opens what the snapshot needs and is not open. Where an address cannot be listened on
     /// nothing changes; what is not needed any more is closed when the last worker has let it go.
-    mutating func installation(of snapshot: Snapshot) throws(ListenError) -> Installation {
+    mutating func installation(of snapshot: Snapshot) throws(Failure) -> Installation {
+        let tls = try makeTLS(of: snapshot)
         var nextSockets: [SocketAddress: ListeningSocket] = [:]
         for listener in snapshot.listeners {
             let address = listener.address
             if let socket = sockets[address] {
                 nextSockets[address] = socket
             } else {
-                nextSockets[address] = try Sockets.listen(on: address)
+                do { nextSockets[address] = try Sockets.listen(on: address) } catch {
+                    throw .listening(error)
+                }
             }
         }
         var nextCounts: [String: UpstreamCounts] = [:]
@@ -28,6 +47,38 @@ struct SharedResources {
         counts = nextCounts
         return Installation(
             snapshot, sockets: snapshot.listeners.compactMap { nextSockets[$0.address] },
-            counts: snapshot.upstreams.compactMap { nextCounts[$0.name] })
+            counts: snapshot.upstreams.compactMap { nextCounts[$0.name] }, tls: tls)
+    }
+
+    /// Those whose terms mean the same as before are the same, sessions that they gave included.
+    private mutating func makeTLS(of snapshot: Snapshot) throws(Failure) -> Installation.TLS {
+        var nextServers: [[UInt8]: ServerTLS] = [:]
+        var nextClients: [[UInt8]: ClientTLS] = [:]
+        var tls = Installation.TLS(servers: [], clients: [])
+        for listener in snapshot.listeners {
+            guard let terms = listener.tls else {
+                tls.servers.append(nil)
+                continue
+            }
+            let digest = terms.digest
+            let known = nextServers[digest] ?? servers[digest] ?? ServerTLS(terms, tickets)
+            guard let known else { throw .tls(name: listener.name) }
+            nextServers[digest] = known
+            tls.servers.append(known)
+        }
+        for upstream in snapshot.upstreams {
+            guard let terms = upstream.tls else {
+                tls.clients.append(nil)
+                continue
+            }
+            let digest = terms.digest
+            let known = nextClients[digest] ?? clients[digest] ?? ClientTLS(terms)
+            guard let known else { throw .tls(name: upstream.name) }
+            nextClients[digest] = known
+            tls.clients.append(known)
+        }
+        servers = nextServers
+        clients = nextClients
+        return tls
     }
 }

@@ -58,6 +58,16 @@ public enum PeerPattern: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The trust domain that all it matches are of; nil where it names none.
+    public var trustDomain: String? {
+        switch self {
+        case .verified, .dns: nil
+        case .exactly(let id): String(id.trustDomain)
+        case .below(let start):
+            String(start.dropFirst("spiffe://".count).prefix { $0 != "/" })
+        }
+    }
+
     public var description: String {
         switch self {
         case .verified: "verified"

@@ -35,12 +35,18 @@ public struct DownstreamLimits: Equatable, Sendable {
     public var requestsPerTurn: Int = 32
     /// Client connections of this listener, in the whole process.
     public var connections: Int = 50_000
+    /// Those of them whose TLS handshake may last at once.
+    public var handshakes: Int = 1_000
 
     public init() {}
 }
 
 /// How long a listener waits for each thing that a client owes it. Nanoseconds; 0 is never.
 public struct DownstreamTimeouts: Equatable, Sendable {
+    /// A TLS handshake, from the connection on.
+    public var handshake: Int64 = 5_000_000_000
+    /// How long streams may go on once the client's certificate has expired or was revoked.
+    public var identityGrace: Int64 = 30_000_000_000
     public var preface: Int64 = 5_000_000_000
     public var settingsAck: Int64 = 10_000_000_000
     /// From the first byte of a header block to its last.
@@ -93,6 +99,8 @@ public struct UpstreamLimits: Equatable, Sendable {
 /// How long Weir waits for an upstream's servers. Nanoseconds; 0 is never.
 public struct UpstreamTimeouts: Equatable, Sendable {
     public var connect: Int64 = 1_000_000_000
+    /// A TLS handshake, from the connection's being made.
+    public var handshake: Int64 = 5_000_000_000
     public var settings: Int64 = 10_000_000_000
     public var idle: Int64 = 300_000_000_000
     /// A server that takes nothing of what waits for it.

@@ -50,6 +50,8 @@ extension Controller.StartError {
             return result.isUnreadable ? .cannot : .no
         case .listener(let error):
             StandardError.write("\(error)\n")
+        case .tls(let words):
+            StandardError.write("\(words)\n")
         case .threads:
             StandardError.write("no threads or descriptors left to start with\n")
         }

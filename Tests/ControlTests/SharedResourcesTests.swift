@@ -39,7 +39,9 @@ import Wire
         let first = try snapshot(["a"], upstreams: ["u"])
         let before = try resources.installation(of: first)
         let failing = try snapshot(["b", "missing/c"], upstreams: ["w"])
-        let error = #expect(throws: ListenError.self) { try resources.installation(of: failing) }
+        let error = #expect(throws: SharedResources.Failure.self) {
+            try resources.installation(of: failing)
+        }
         #expect(error?.description.contains("missing/c") == true)
         #expect(connects("a"))
         #expect(!connects("b"))

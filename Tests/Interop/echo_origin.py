@@ -141,6 +141,10 @@ class EchoOrigin:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def add_port(self, server, address):
+        """Listens; subclasses with credentials."""
+        return server.add_insecure_port(address)
+
     def _run(self, options):
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._start(options))
@@ -154,5 +158,5 @@ class EchoOrigin:
         if self._add:
             self._add(self._server)
         echo_pb2_grpc.add_EchoServicer_to_server(EchoService(self.calls), self._server)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.port = self.add_port(self._server, "127.0.0.1:0")
         await self._server.start()

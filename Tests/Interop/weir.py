@@ -38,8 +38,8 @@ def accepts(port):
     return True
 
 
-def configuration(port, origins, listener=None, upstream=None, route=None):
-    """One listener, one route, one upstream; each takes more keys.
+def configuration(port, origins, listener=None, upstream=None, route=None, **sections):
+    """One listener, one route, one upstream; each takes more keys, and there may be more sections.
 
     `origins` are ports on loopback or addresses.
     """
@@ -49,6 +49,7 @@ def configuration(port, origins, listener=None, upstream=None, route=None):
         "upstreams": [{"name": "origin", "endpoints": addresses, **(upstream or {})}],
         "routes": [{"name": "all", "backends": [{"upstream": "origin"}], **(route or {})}],
         "access": {"default": "allow"},
+        **sections,
     }
 
 

@@ -59,7 +59,8 @@ final class ProxyHarness {
             return world.fail("the simulation's configuration is refused: \(loaded.outcome)")
         }
         let installation = Installation(
-            snapshot, sockets: [socket], counts: Array(counts.prefix(origins)))
+            snapshot, sockets: [socket], counts: Array(counts.prefix(origins)),
+            tls: Installation.TLS(servers: [nil], clients: Array(repeating: nil, count: origins)))
         world.trace.note(world.now, "install", installations)
         for seat in seats { seat.worker.mailbox.post(.install(installation, report: nil)) }
     }

@@ -60,6 +60,9 @@ public final class SimulatedSystem: System {
 
     public override func now() -> Int64 { world.now }
 
+    /// The world begins on 2026-01-01.
+    public override func unixTime() -> Int64 { 1_767_225_600 + world.now / 1_000_000_000 }
+
     public override func random() -> UInt64 { world.chance.next() }
 
     // MARK: Sockets

@@ -14,7 +14,7 @@ extension SnapshotBuilder {
                 expected: "a name of its own")
         }
         let address = fields[.address].flatMap { readAddress($0) }
-        checkCleartext(fields, address)
+        let tls = checkCleartext(fields, address)
         checkAddressIsFree(fields[.address], address)
         let relaxed = fields[.paths].flatMap { checker.choice($0, "paths", ["strict", "relaxed"]) }
         let draft = ListenerDraft(
@@ -23,7 +23,7 @@ extension SnapshotBuilder {
             timeouts: checker.options(
                 fields[.timeouts], OptionTables.downstreamTimeouts,
                 OptionObjects.downstreamTimeouts),
-            allowsRelaxedPaths: relaxed == 1)
+            allowsRelaxedPaths: relaxed == 1, tls: tls)
         listeners.append(draft)
         if let name, listenerIndex[name] == nil { listenerIndex[name] = listeners.count - 1 }
     }
@@ -44,7 +44,8 @@ extension SnapshotBuilder {
             endpoints: fields[.endpoints].map(readEndpoints) ?? [],
             limits: readUpstreamLimits(fields[.limits]),
             timeouts: readUpstreamTimeouts(fields[.timeouts]),
-            isGRPCOnly: fields[.grpc].flatMap { checker.boolean($0, "grpc") })
+            isGRPCOnly: fields[.grpc].flatMap { checker.boolean($0, "grpc") },
+            tls: fields[.tls].flatMap(readUpstreamTLS))
         upstreams.append(draft)
         if let name, upstreamIndex[name] == nil { upstreamIndex[name] = upstreams.count - 1 }
     }
@@ -64,21 +65,24 @@ extension SnapshotBuilder {
         }
     }
 
-    private func checkCleartext(_ fields: Fields<ListenerKey>, _ address: SocketAddress?) {
+    /// The listener's TLS; nil for cleartext, which must be meant where others can reach it.
+    private func checkCleartext(
+        _ fields: Fields<ListenerKey>, _ address: SocketAddress?
+    ) -> ServerTLSTerms? {
         if let tls = fields[.tls] {
-            if checker.tree.kind(tls) == .scalar {
-                _ = checker.choice(tls, "tls", ["off"])
-            } else {
+            if checker.tree.kind(tls) == .mapping { return readListenerTLS(tls) }
+            if let text = checker.text(tls, "off, or a mapping"), text != "off" {
                 checker.fail(
-                    .unsupported, tls, "'tls' is not yet supported by this version",
-                    expected: "off, or a listener on loopback or a unix socket")
+                    .badValue, tls, "tls cannot be '\(text.quotable)'",
+                    expected: "off, or a mapping with identities")
             }
         } else if let address, !address.isLoopback {
             checker.fail(
                 .cleartext, fields[.address] ?? fields.node,
                 "other machines can reach \(address), and there is no TLS on it",
-                expected: "tls: off beside it, to say that cleartext is meant")
+                expected: "tls: {identities: [...]}, or tls: off to say that cleartext is meant")
         }
+        return nil
     }
 
     private func checkAddressIsFree(_ node: NodeID?, _ address: SocketAddress?) {

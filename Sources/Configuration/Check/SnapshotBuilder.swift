@@ -1,3 +1,4 @@
+internal import Identity
 internal import Rules
 internal import Wire
 
@@ -11,6 +12,15 @@ final class SnapshotBuilder {
     static let routesMax = 1_000_000
 
     let checker: Checker
+    let materials: Materials
+    /// Of all that was read; what files hold is added on the way.
+    var digest: Digest
+    /// Files that the configuration names, to be watched like itself.
+    var watchedFiles: [String] = []
+    var identities: [Named<LocalIdentity>] = []
+    var trust: [Named<TrustBundle>] = []
+    /// Of identities and trust entries that something names.
+    var usedNames: Set<NodeID> = []
     var listeners: [ListenerDraft] = []
     var upstreams: [UpstreamDraft] = []
     var routes: [Route] = []
@@ -29,6 +39,7 @@ final class SnapshotBuilder {
         let limits: DownstreamLimits
         let timeouts: DownstreamTimeouts
         let allowsRelaxedPaths: Bool
+        let tls: ServerTLSTerms?
         var patterns: [RoutePattern] = []
         /// The node of each pattern's match.
         var places: [NodeID] = []
@@ -41,6 +52,7 @@ final class SnapshotBuilder {
         let limits: UpstreamLimits
         let timeouts: UpstreamTimeouts
         let isGRPCOnly: Bool?
+        let tls: ClientTLSTerms?
         var hasMethodRoutes = false
         var hasOtherRoutes = false
         /// What a route to it alone holds, once there is one.
@@ -50,11 +62,17 @@ final class SnapshotBuilder {
     /// False with `watch: off`.
     private(set) var watchesFiles = true
 
-    init(_ checker: Checker) { self.checker = checker }
+    init(_ checker: Checker, _ materials: Materials, _ digest: Digest) {
+        self.checker = checker
+        self.materials = materials
+        self.digest = digest
+    }
 
     /// Nil if anything is missing without which there is no snapshot; the checker knows why.
-    func build(revision: String) -> Snapshot? {
+    func build() -> Snapshot? {
         let sections = readSections()
+        for node in sections.identities { addIdentity(node) }
+        for node in sections.trust { addTrust(node) }
         for node in sections.listeners { addListener(node) }
         for node in sections.upstreams { addUpstream(node) }
         routes.reserveCapacity(sections.routes.count)
@@ -74,7 +92,7 @@ final class SnapshotBuilder {
         process.telemetry.metrics = metrics
         process.telemetry.admin = admin
         return Snapshot(
-            revision: revision, listeners: zip(listeners, tables).compactMap(makeTerms),
+            revision: digest.text, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
     }
 
@@ -89,14 +107,14 @@ final class SnapshotBuilder {
         guard let address = draft.address else { return nil }
         return ListenerTerms(
             name: draft.name, address: address, routes: table,
-            paths: draft.allowsRelaxedPaths ? .relaxed : .strict,
+            speech: (draft.tls, draft.allowsRelaxedPaths ? .relaxed : .strict),
             bounds: (draft.limits, draft.timeouts))
     }
 
     private func makeTerms(_ draft: UpstreamDraft) -> UpstreamTerms {
         UpstreamTerms(
-            name: draft.name, endpoints: draft.endpoints, limits: draft.limits,
-            timeouts: draft.timeouts,
+            name: draft.name, endpoints: draft.endpoints, tls: draft.tls,
+            bounds: (draft.limits, draft.timeouts),
             isGRPCOnly: draft.isGRPCOnly ?? (draft.hasMethodRoutes && !draft.hasOtherRoutes))
     }
 
@@ -105,12 +123,20 @@ final class SnapshotBuilder {
             checker.fail(
                 .unused, upstream.node, "no route sends anything to upstream '\(upstream.name)'")
         }
+        for identity in identities where !usedNames.contains(identity.node) {
+            checker.fail(.unused, identity.node, "nothing uses identity '\(identity.name)'")
+        }
+        for entry in trust where !usedNames.contains(entry.node) {
+            checker.fail(.unused, entry.node, "nothing uses trust entry '\(entry.name)'")
+        }
     }
 }
 
 /// The top level, joined from all files.
 extension SnapshotBuilder {
     struct Sections {
+        var identities: [NodeID] = []
+        var trust: [NodeID] = []
         var listeners: [NodeID] = []
         var upstreams: [NodeID] = []
         var routes: [NodeID] = []
@@ -137,6 +163,9 @@ extension SnapshotBuilder {
                         value, "upstreams", 0...Self.upstreamsMax)
                 case .routes:
                     sections.routes += checker.items(value, "routes", 0...Self.routesMax)
+                case .identities:
+                    sections.identities += checker.items(value, "identities", 0...1_000)
+                case .trust: sections.trust += checker.items(value, "trust entries", 0...1_000)
                 case .access: takeOnce(value, "access", &sections.access)
                 case .accessLog: takeOnce(value, "access_log", &sections.accessLog)
                 case .metrics: takeOnce(value, "metrics", &sections.metrics)

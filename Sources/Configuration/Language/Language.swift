@@ -23,8 +23,14 @@ enum RootKey: Int, LanguageKey {
                 byDefault: "none")
         case .access:
             Term("access", .object(AccessKey.table), "Who may call what", required: true)
-        case .identities: Term("identities", .unsupported, "Who Weir is")
-        case .trust: Term("trust", .unsupported, "Whom it believes")
+        case .identities:
+            Term(
+                "identities", .list(.object(IdentityKey.table), min: 0), "Who Weir is",
+                byDefault: "none")
+        case .trust:
+            Term(
+                "trust", .list(.object(TrustKey.table), min: 0), "Whom it believes",
+                byDefault: "none")
         case .tokenIssuers: Term("token_issuers", .unsupported, "Who may sign tokens")
         case .accessLog:
             Term(
@@ -62,7 +68,7 @@ enum ListenerKey: Int, LanguageKey {
                 required: true)
         case .tls:
             Term(
-                "tls", .choice(["off"]),
+                "tls", .either([.choice(["off"]), .object(ListenerTLSKey.table)]),
                 "`off` must be written where other machines could reach a cleartext listener",
                 byDefault: "off on loopback and unix sockets")
         case .paths:
@@ -110,7 +116,10 @@ enum UpstreamKey: Int, LanguageKey {
             Term(
                 "timeouts", .object(OptionObjects.upstreamTimeouts),
                 "How long Weir waits for the servers")
-        case .tls: Term("tls", .unsupported, "How servers prove who they are")
+        case .tls:
+            Term(
+                "tls", .object(UpstreamTLSKey.table), "How servers prove who they are",
+                byDefault: "cleartext")
         }
     }
 }

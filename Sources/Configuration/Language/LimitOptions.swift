@@ -53,9 +53,12 @@ enum OptionTables {
         .count(
             "connections", \.connections, counts,
             "Client connections of this listener, in the whole process"),
+        .count(
+            "handshakes", \.handshakes, counts, "Those of them whose TLS handshake lasts, at once"),
     ]
 
     static let downstreamTimeouts: [Option<DownstreamTimeouts>] = [
+        .time("handshake", \.handshake, "For a TLS handshake"),
         .duration("preface", \.preface, "For HTTP/2's connection preface"),
         .duration("settings_ack", \.settingsAck, "For the acknowledgement of SETTINGS"),
         .duration("header_block", \.headerBlock, "From a header block's first byte to its last"),
@@ -74,6 +77,9 @@ enum OptionTables {
         .duration(
             "connection_age_grace", \.connectionAgeGrace,
             "How long its streams may then go on; `off` is for ever"),
+        .duration(
+            "identity_grace", \.identityGrace,
+            "How long streams go on once the client's certificate has expired or was revoked"),
         .duration("drain", \.drain, "How long a draining connection may take to end its streams"),
     ]
 
@@ -113,6 +119,7 @@ enum OptionTables {
 
     static let upstreamTimeouts: [Option<UpstreamTimeouts>] = [
         .time("connect", \.connect, "For a connection to be made"),
+        .time("handshake", \.handshake, "For a TLS handshake"),
         .duration(
             "settings", \.settings, "For the server's SETTINGS and its acknowledgement of ours"),
         .duration("idle", \.idle, "A connection without streams"),

@@ -21,7 +21,8 @@ public enum LanguageSchema {
         OptionObjects.upstreamTimeouts, RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,
         RedirectPathKey.table, RewriteKey.table, EditsKey.table, AccessKey.table,
-        AccessLogKey.table, MetricsKey.table, AdminKey.table,
+        AccessLogKey.table, MetricsKey.table, AdminKey.table, IdentityKey.table, TrustKey.table,
+        ListenerTLSKey.table, UpstreamTLSKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

@@ -26,6 +26,14 @@ enum FileReader {
         return .success(names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
     }
 
+    /// True where everybody on the machine may read a file.
+    static func isWorldReadable(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
+    }
+
+    static func unixTime() -> Int64 { Int64(time(nil)) }
+
     /// A file's bytes; one byte more than `limit` at most, so that the caller can tell.
     static func read(_ path: String, limit: Int) -> Result<[UInt8], ReadError> {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)

@@ -13,7 +13,7 @@ extension PeerIdentity {
         return dnsNames.contains { Self.matches(name, pattern: $0) }
     }
 
-    private static func matches(_ name: String, pattern: String) -> Bool {
+    fileprivate static func matches(_ name: String, pattern: String) -> Bool {
         if name == pattern { return !pattern.contains("*") }
         guard pattern.hasPrefix("*."), let dot = name.utf8.firstIndex(of: UInt8(ascii: ".")) else {
             return false
@@ -25,5 +25,13 @@ extension PeerIdentity {
         }
         return dot != name.utf8.startIndex
             && name.utf8[name.utf8.index(after: dot)...].elementsEqual(parent)
+    }
+}
+
+extension LocalIdentity {
+    /// Whether the certificate was issued for a DNS name, as for peers.
+    public func carries(serverName: String) -> Bool {
+        let name = serverName.lowercased()
+        return dnsNames.contains { PeerIdentity.matches(name, pattern: $0) }
     }
 }

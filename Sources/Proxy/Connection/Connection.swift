@@ -3,6 +3,8 @@ internal import Wire
 /// One HTTP/2 connection: a socket and the session that speaks over it. What clients and servers do
 /// differently is in the two subclasses.
 ///
+/// With TLS it is `open` while the handshake lasts, too: nothing of the session is written then.
+///
 ///     open -> finishing -> lingering -> doomed
 ///       |         |                       |
 ///       +---------+-----------------------+-> torn down, between two turns
@@ -23,6 +25,7 @@ class Connection {
     /// Its number among the worker's.
     let serial: UInt32
     private let session: HTTP2Session
+    private(set) var tls: TLSSession?
     private var state = State.open
     private var unsent: UnsentBytes?
     @safe @exclusivity(unchecked) private var isDirty = false
@@ -47,6 +50,12 @@ class Connection {
         self.session = session
     }
 
+    /// Speaks TLS from here on.
+    final func secure(_ tls: TLSSession) { self.tls = tls }
+
+    /// False while a TLS handshake lasts.
+    final var isSecured: Bool { tls?.isEstablished ?? true }
+
     var isDoomed: Bool { state == .doomed }
     var isLingering: Bool { state == .lingering }
 
@@ -64,6 +73,12 @@ class Connection {
 
     /// Begins to write what there is to say; a subclass may have more to do first.
     func connected(_ worker: Worker) {}
+
+    /// The TLS handshake is complete. The peer's identity, if any, is `tls.peer`.
+    func secured(_ worker: Worker) {}
+
+    /// The TLS handshake failed: counts and logs why. The connection ends after that.
+    func handshakeFailed(_ failure: TLSFailure, _ worker: Worker) {}
 
     /// Requests taken from the connection before others have their turn.
     var requestsPerTurn: Int { .max }
@@ -92,8 +107,9 @@ class Connection {
     func receive(_ worker: Worker, hungUp: Bool, again: inout Bool) -> Fate {
         let workspace = worker.workspace
         var streamsBegan = 0
+        let buffer = tls == nil ? workspace.input : workspace.ciphertext
         reads: for _ in 0..<Self.readsPerTurn {
-            switch workspace.input.receive(from: tag.descriptor, workspace.system) {
+            switch buffer.receive(from: tag.descriptor, workspace.system) {
             case .ended, .failed: return .ended
             case .nothingYet: return .open
             case .bytes(let count):
@@ -102,11 +118,16 @@ class Connection {
                     continue
                 }
                 worker.gathering.received(count)
-                guard feed(worker, count) else { return finish(worker, patience: 0) }
+                let fate = tls == nil ? feed(worker, count) : open(worker, count)
+                switch fate {
+                case .open: break
+                case .finish: return finish(worker, patience: 0)
+                case .ended: return .ended
+                }
                 streamsBegan += takeStreamsBegan()
                 // A short read emptied the socket: the next edge will tell of more. Not so a FIN
                 // that came with these bytes: one edge told of both.
-                if count < workspace.input.capacity && !hungUp { return .open }
+                if count < buffer.capacity && !hungUp { return .open }
                 if streamsBegan >= requestsPerTurn { break reads }
             }
         }
@@ -114,15 +135,18 @@ class Connection {
         return .open
     }
 
+    /// What became of bytes that were read: `finish` says what is left to say and ends.
+    private enum Fed { case open, finish, ended }
+
     private func takeStreamsBegan() -> Int {
         defer { session.notes.streamsBegan = 0 }
         return session.notes.streamsBegan
     }
 
-    private func feed(_ worker: Worker, _ count: Int) -> Bool {
+    private func feed(_ worker: Worker, _ count: Int) -> Fed {
         let received = session.receive(worker.workspace.input, count)
         worker.process()
-        if state != .open { return true }
+        if state != .open { return .open }
         noted(worker)
         if let limit = session.notes.exceeded {
             session.notes.exceeded = nil
@@ -136,9 +160,68 @@ class Connection {
         markDirtyIfNeeded(worker.workspace)
         if case .broken(let reason) = received {
             worker.workspace.log.write(.info, "connection broken peer=\(peer) reason=\"\(reason)\"")
+            return .finish
+        }
+        return .open
+    }
+
+    /// Takes records: goes on with the handshake, then feeds what they hold to the session.
+    private func open(_ worker: Worker, _ count: Int) -> Fed {
+        guard let tls else { return .ended }
+        let workspace = worker.workspace
+        tls.lend(workspace.ciphertext, count)
+        if !tls.isEstablished {
+            guard shakeHands(tls, worker) else { return .ended }
+            guard tls.isEstablished else { return .open }
+        }
+        while state == .open {
+            let opened = tls.open(into: workspace.input)
+            // Answers to what only TLS sees: tickets, key updates, alerts.
+            guard sendSealed(workspace) else { return .ended }
+            switch opened {
+            case .ended: return .ended
+            case .failed(let failure):
+                let words = "connection broken peer=\(peer) reason=\"\(failure)\""
+                workspace.log.write(.info, words)
+                return .ended
+            case .bytes(0): return .open
+            case .bytes(let count):
+                let fate = feed(worker, count)
+                if fate != .open { return fate }
+            }
+        }
+        return .open
+    }
+
+    /// Goes on with the handshake; false where it failed.
+    final func shakeHands(_ tls: TLSSession, _ worker: Worker) -> Bool {
+        let step = tls.handshake()
+        // The alert that says why it failed, too.
+        guard sendSealed(worker.workspace) else { return false }
+        switch step {
+        case .waits: return true
+        case .established:
+            secured(worker)
+            markDirty(worker.workspace)
+            return true
+        case .failed(let failure):
+            handshakeFailed(failure, worker)
             return false
         }
-        return true
+    }
+
+    /// Sends the records that were made, or keeps them behind those that wait already.
+    private func sendSealed(_ workspace: Workspace) -> Bool {
+        let sealed = workspace.sealed
+        guard sealed.count > 0 else { return true }
+        guard var pending = unsent.take() else {
+            defer { sealed.removeAll() }
+            return send(sealed, workspace)
+        }
+        pending.append(sealed)
+        let isTooMuch = pending.count > outputBytesMax + sealed.capacity
+        unsent = consume pending
+        return !isTooMuch
     }
 
     func markDirtyIfNeeded(_ workspace: Workspace) {
@@ -169,14 +252,14 @@ class Connection {
     /// Writes all that the session has to say, or as much as the socket takes.
     func flush(_ worker: Worker) -> Fate {
         isDirty = false
-        if state != .open || isConnecting || unsent != nil { return .open }
+        if state != .open || isConnecting || unsent != nil || !isSecured { return .open }
         let workspace = worker.workspace
         while true {
             let output = workspace.output
             output.removeAll()
             let encoded = session.encode(into: output, byteLimit: outputBytesMax)
             if output.count > 0 {
-                guard send(output, workspace) else { return .ended }
+                guard write(output, workspace) else { return .ended }
                 if unsent != nil { return .open }
             }
             if let limit = session.notes.tripped, !session.isTerminated {
@@ -192,6 +275,17 @@ class Connection {
                 return finish(worker, patience: session.isTerminated ? 0 : lingerPatience)
             }
         }
+    }
+
+    /// Sends what the session encoded, sealed where there is TLS.
+    @inline(always)
+    private final func write(_ output: OutputBuffer, _ workspace: Workspace) -> Bool {
+        guard let tls else { return send(output, workspace) }
+        guard tls.seal(output) else {
+            workspace.sealed.removeAll()
+            return false
+        }
+        return sendSealed(workspace)
     }
 
     private func send(_ output: OutputBuffer, _ workspace: Workspace) -> Bool {
@@ -249,6 +343,10 @@ class Connection {
         // What the last frames had callbacks note is about exchanges that are given back below.
         worker.process()
         if unsent != nil { return .ended }
+        if let tls {
+            tls.sealEnd()
+            guard sendSealed(worker.workspace), unsent == nil else { return .ended }
+        }
         state = .lingering
         end(worker)
         worker.workspace.system.finish(tag.descriptor)
@@ -269,10 +367,10 @@ class Connection {
 
     /// What nghttp2 may still have to say when it has refused to read on.
     private func flushLast(_ workspace: Workspace) -> Bool {
-        guard unsent == nil, !isConnecting else { return false }
+        guard unsent == nil, !isConnecting, isSecured else { return false }
         workspace.output.removeAll()
         _ = session.encode(into: workspace.output, byteLimit: Workspace.outputBytes)
-        return workspace.output.count == 0 || send(workspace.output, workspace)
+        return workspace.output.count == 0 || write(workspace.output, workspace)
     }
 
     // MARK: Time

@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Identity
 internal import Rules
 internal import Wire
 
@@ -15,11 +16,21 @@ final class DownstreamConnection: Connection {
     private var hasSpoken = false
     private var settingsAcked = false
     private let openedAt: Int64
+    /// When HTTP/2 could begin: later than `openedAt` with TLS.
+    private var beganAt: Int64
+    private var identity = IdentityLifetime()
+    /// Counted among those that shake hands.
+    private var isShakingHands = false
+    /// Who the client has proven to be; nil for one that showed no certificate.
+    private(set) var peerIdentity: PeerIdentity?
+    /// What it was believed by.
+    private var trustDigest: [UInt8] = []
     private var headerBlockSince: Int64 = 0
     private var idleSince: Int64
     private var ageAt: Int64
 
-    init(
+    /// Nil where memory ran out.
+    init?(
         _ tag: PollTag, _ peer: SocketAddress, _ listener: Listener, _ workspace: Workspace
     ) {
         let terms = listener.terms
@@ -28,10 +39,17 @@ final class DownstreamConnection: Connection {
         self.listener = listener
         session = ServerSession(workspace, terms.limits)
         openedAt = workspace.now
+        beganAt = workspace.now
         idleSince = workspace.now
         ageAt = .max
         super.init(tag, peer, session)
         session.setOwner(self)
+        if let server = listener.tls {
+            guard let tls = server.makeSession(workspace) else { return nil }
+            secure(tls)
+            isShakingHands = true
+            listener.connections.handshakeBegan()
+        }
         if timeouts.connectionAge > 0 {
             // A tenth of jitter either way (gRFC A9), so that clients do not come back all at once.
             let tenth = timeouts.connectionAge / 10
@@ -46,6 +64,86 @@ final class DownstreamConnection: Connection {
     override var outputBytesMax: Int { min(Workspace.outputBytes, limits.unreadOutputBytes) }
     override var ownerName: String { listener.terms.name }
     override func describe() -> String { "listener=\(listener.terms.name) peer=\(peer)" }
+
+    // MARK: TLS
+
+    override func secured(_ worker: Worker) {
+        endHandshake()
+        let workspace = worker.workspace
+        beganAt = workspace.now
+        idleSince = workspace.now
+        workspace.counters.add(.tlsHandshakes)
+        if let tls, let peer = tls.peer {
+            peerIdentity = peer
+            trustDigest = tls.server?.terms.trustDigest ?? []
+            identity.proven(
+                until: peer.expiresAt, grace: timeouts.identityGrace, now: workspace.now,
+                unixNow: workspace.system.unixTime())
+        }
+        schedule(nextDeadline, workspace)
+    }
+
+    override func handshakeFailed(_ failure: TLSFailure, _ worker: Worker) {
+        endHandshake()
+        worker.workspace.counters.add(.tlsHandshakeFailures)
+        worker.noteHandshakeFailure("\(describe()) reason=\"\(failure)\"")
+    }
+
+    private func endHandshake() {
+        guard isShakingHands else { return }
+        isShakingHands = false
+        listener.connections.handshakeEnded()
+    }
+
+    /// The client's certificate has expired, was revoked, or is not trusted any more.
+    var hasIdentityEnded: Bool { identity.hasEnded }
+
+    /// True where the listener's terms have changed in what they believe.
+    var isToBeJudgedAgain: Bool {
+        guard !isDoomed, !isLingering, isSecured, !hasIdentityEnded, let server = listener.tls
+        else { return false }
+        if peerIdentity == nil { return server.terms.clients == .required }
+        return server.terms.trustDigest != trustDigest
+    }
+
+    /// Judges the client by the listener's newest terms.
+    func judgeAgain(_ worker: Worker) {
+        guard isToBeJudgedAgain, let server = listener.tls else { return }
+        let unixNow = worker.workspace.system.unixTime()
+        guard peerIdentity != nil, let tls else {
+            // Who has shown nothing is asked to come back with a certificate.
+            return beginDrain(spread: 0, limit: listener.terms.timeouts.drain, worker)
+        }
+        let expectation = PeerExpectation(
+            bundles: server.terms.trust, purpose: .client, patterns: [], dnsName: nil)
+        switch expectation.judge(tls.chain, at: unixNow) {
+        case .success: trustDigest = server.terms.trustDigest
+        case .failure(let refusal):
+            perform(identity.revoke(now: worker.workspace.now), "\(refusal)", worker)
+        }
+    }
+
+    private func perform(_ action: IdentityLifetime.Action, _ reason: String, _ worker: Worker) {
+        let workspace = worker.workspace
+        switch action {
+        case .none: return
+        case .end:
+            workspace.counters.add(.identitiesEnded)
+            let words = "identity ended \(describe()) reason=\"\(reason)\""
+            workspace.log.write(.notice, words)
+            drain.begin(at: workspace.now, limit: 0)
+            perform(drain.expired(now: workspace.now), worker)
+        case .cut:
+            let words = "the client's identity has ended"
+            for exchange in exchanges {
+                exchange.use { worker.fail($0, ProxyError(.identityEnded, .downstream, words)) }
+            }
+            // Time for what was said to be taken.
+            drain.begin(at: workspace.now, limit: ConnectionDrain.noticeNanoseconds)
+            markDirty(workspace)
+        }
+        if !isDoomed { schedule(nextDeadline, workspace) }
+    }
 
     // MARK: Exchanges
 
@@ -106,9 +204,10 @@ final class DownstreamConnection: Connection {
     }
 
     private var nextDeadline: Int64 {
-        var next = min(drain.deadline, idleDeadline, ageAt)
-        if !hasSpoken { next = min(next, Self.after(openedAt, timeouts.preface)) }
-        if !settingsAcked { next = min(next, Self.after(openedAt, timeouts.settingsAck)) }
+        if !isSecured { return min(Self.after(openedAt, timeouts.handshake), drain.deadline) }
+        var next = min(drain.deadline, idleDeadline, ageAt, identity.deadline)
+        if !hasSpoken { next = min(next, Self.after(beganAt, timeouts.preface)) }
+        if !settingsAcked { next = min(next, Self.after(beganAt, timeouts.settingsAck)) }
         if headerBlockSince > 0 {
             next = min(next, Self.after(headerBlockSince, timeouts.headerBlock))
         }
@@ -118,8 +217,14 @@ final class DownstreamConnection: Connection {
 
     override func expired(_ worker: Worker) {
         let now = worker.workspace.now
+        if !isSecured { return handshakeExpired(now, worker) }
         perform(drain.expired(now: now), worker)
         if isDoomed { return }
+        if now >= identity.deadline {
+            let unixNow = worker.workspace.system.unixTime()
+            let action = identity.expired(now: now, unixNow: unixNow)
+            perform(action, "the client's certificate has expired", worker)
+        }
         if now >= ageAt {
             ageAt = .max
             tripped(.connectionAge, worker)
@@ -138,12 +243,23 @@ final class DownstreamConnection: Connection {
         schedule(nextDeadline, worker.workspace)
     }
 
+    /// Nobody can be told anything yet.
+    private func handshakeExpired(_ now: Int64, _ worker: Worker) {
+        if now >= Self.after(openedAt, timeouts.handshake) {
+            tripped(.handshake, worker)
+            return worker.doom(self)
+        }
+        // A drain waits for no client that has not begun.
+        if now >= drain.deadline { return worker.doom(self) }
+        schedule(nextDeadline, worker.workspace)
+    }
+
     /// What the client owed and did not do in time.
     private func brokenPromise(_ now: Int64) -> (Limit, HTTP2Code)? {
-        if !hasSpoken, now >= Self.after(openedAt, timeouts.preface) {
+        if !hasSpoken, now >= Self.after(beganAt, timeouts.preface) {
             return (.preface, .protocolError)
         }
-        if !settingsAcked, now >= Self.after(openedAt, timeouts.settingsAck) {
+        if !settingsAcked, now >= Self.after(beganAt, timeouts.settingsAck) {
             return (.settingsAck, .settingsTimeout)
         }
         if headerBlockSince > 0, now >= Self.after(headerBlockSince, timeouts.headerBlock) {
@@ -169,7 +285,7 @@ final class DownstreamConnection: Connection {
         let workspace = worker.workspace
         let delay = spread > 0 ? Int64(workspace.system.random() % UInt64(spread)) : 0
         drain.begin(at: workspace.now + delay, limit: limit)
-        perform(drain.expired(now: workspace.now), worker)
+        if isSecured { perform(drain.expired(now: workspace.now), worker) }
         if !isDoomed { schedule(nextDeadline, workspace) }
     }
 
@@ -194,6 +310,9 @@ final class DownstreamConnection: Connection {
     // MARK: The end
 
     override func ended(_ worker: Worker) {
+        if isShakingHands {
+            handshakeFailed(.openSSL("the connection ended before its handshake"), worker)
+        }
         while let exchange = exchanges.last {
             exchange.use { worker.downstreamClosed($0, HTTP2Code.cancel.rawValue) }
         }

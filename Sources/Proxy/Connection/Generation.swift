@@ -35,10 +35,30 @@ public final class Installation: Sendable {
     public let sockets: [ListeningSocket]
     /// One for each upstream of the snapshot, in its order.
     public let counts: [UpstreamCounts]
+    /// For each listener, then for each upstream; nil is cleartext.
+    public let serverTLS: [ServerTLS?]
+    public let clientTLS: [ClientTLS?]
 
-    public init(_ snapshot: Snapshot, sockets: [ListeningSocket], counts: [UpstreamCounts]) {
+    /// What is shared of TLS; empty where all is cleartext.
+    public struct TLS: Sendable {
+        public var servers: [ServerTLS?]
+        public var clients: [ClientTLS?]
+
+        public init(servers: [ServerTLS?], clients: [ClientTLS?]) {
+            self.servers = servers
+            self.clients = clients
+        }
+    }
+
+    public init(
+        _ snapshot: Snapshot, sockets: [ListeningSocket], counts: [UpstreamCounts], tls: TLS
+    ) {
         precondition(sockets.count == snapshot.listeners.count, "a socket for each listener")
         precondition(counts.count == snapshot.upstreams.count, "counts for each upstream")
+        precondition(tls.servers.count == snapshot.listeners.count, "TLS for each listener")
+        precondition(tls.clients.count == snapshot.upstreams.count, "TLS for each upstream")
+        serverTLS = tls.servers
+        clientTLS = tls.clients
         self.snapshot = snapshot
         self.sockets = sockets
         self.counts = counts

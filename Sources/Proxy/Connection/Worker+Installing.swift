@@ -9,11 +9,13 @@ extension Worker {
         workspace.counters.add(.installations)
         let snapshot = installation.snapshot
         var known = Dictionary(pools.map { ($0.name, $0) }) { first, _ in first }
-        let updated = zip(snapshot.upstreams, installation.counts).map { terms, counts in
+        let updated = snapshot.upstreams.indices.map { index in
+            let terms = snapshot.upstreams[index]
+            let tls = installation.clientTLS[index]
             guard let pool = known.removeValue(forKey: terms.name) else {
-                return UpstreamPool(terms, counts)
+                return UpstreamPool(terms, tls, installation.counts[index])
             }
-            pool.update(terms, self)
+            pool.update(terms, tls, self)
             return pool
         }
         // In their own order, not the dictionary's: a simulated run must be the same every time.
@@ -31,12 +33,14 @@ extension Worker {
     func installListeners(_ installation: Installation, _ generation: Generation) {
         closedListeners = []
         var serving: [Listener] = []
-        for (terms, socket) in zip(installation.snapshot.listeners, installation.sockets) {
+        for (index, terms) in installation.snapshot.listeners.enumerated() {
+            let socket = installation.sockets[index]
+            let tls = installation.serverTLS[index]
             if let listener = listeners.first(where: { $0.socket === socket }) {
-                listener.update(terms, generation)
+                listener.update(terms, tls, generation)
                 serving.append(listener)
             } else {
-                serving.append(open(socket, terms, generation))
+                serving.append(open(socket, terms, tls, generation))
             }
         }
         for listener in listeners where !serving.contains(where: { $0 === listener }) {
@@ -44,6 +48,29 @@ extension Worker {
         }
         listeners = serving
         adoptEarly()
+        beginJudging()
+    }
+
+    /// Clients that were believed under terms that have changed are judged by the new ones, a few
+    /// each turn: a chain takes a tenth of a millisecond.
+    private func beginJudging() {
+        toJudge = table.compactMap { slot in
+            guard let connection = slot.connection as? DownstreamConnection,
+                connection.isToBeJudgedAgain
+            else { return nil }
+            return connection.tag
+        }
+    }
+
+    func judgeSome() {
+        for _ in 0..<Self.judgementsPerTurn {
+            guard let tag = toJudge.popLast() else { return }
+            let slot = table[Int(tag.descriptor)]
+            guard slot.generation == tag.generation,
+                let connection = slot.connection as? DownstreamConnection
+            else { continue }
+            connection.judgeAgain(self)
+        }
     }
 
     func adoptEarly() {
@@ -59,10 +86,11 @@ extension Worker {
     }
 
     func open(
-        _ socket: ListeningSocket, _ terms: ListenerTerms, _ generation: Generation
+        _ socket: ListeningSocket, _ terms: ListenerTerms, _ tls: ServerTLS?,
+        _ generation: Generation
     ) -> Listener {
         let tag = newTag(socket.descriptor)
-        let listener = Listener(socket, tag, terms, generation)
+        let listener = Listener(socket, tag, terms, tls, generation)
         table[Int(socket.descriptor)].listener = listener
         if !isDraining, !acceptsPaused { workspace.system.watchListener(tag) }
         return listener

@@ -29,6 +29,11 @@ public final class Worker {
     /// Connections of listeners that this worker has not been told of yet.
     var early: [(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)] = []
     var doomed: [Connection] = []
+    /// Clients to be judged by a listener's new terms.
+    var toJudge: [PollTag] = []
+    private var handshakeQuietUntil: Int64 = .min
+    private var handshakesNoted = 0
+    static let judgementsPerTurn = 4
     /// Sockets that were not read to their end in this turn.
     var unread: [PollTag] = []
     var isDraining = false
@@ -100,7 +105,7 @@ public final class Worker {
 
     /// When `turn` has something to do even if nothing becomes ready; nil is never.
     public var nextDeadline: Int64? {
-        if !unread.isEmpty || !mailbox.isEmpty { return workspace.now }
+        if !unread.isEmpty || !mailbox.isEmpty || !toJudge.isEmpty { return workspace.now }
         return workspace.timers.nextDeadline
     }
 
@@ -115,6 +120,7 @@ public final class Worker {
         gathering.turnBegan()
         for tag in earlier { readAgain(tag) }
         for index in 0..<count { became(workspace.system.readiness(at: index)) }
+        if !toJudge.isEmpty { judgeSome() }
         gather()
         flushAll()
         workspace.counters.addTurn(workspace.system.now() - workspace.now, latencyBounds)
@@ -255,6 +261,18 @@ public final class Worker {
         guard workspace.now >= quietUntil[limit.rawValue] else { return }
         quietUntil[limit.rawValue] = workspace.now + Self.quietNanoseconds
         workspace.log.write(.warning, "limit=\(limit.name) \(words())")
+    }
+
+    /// A client's handshake failed: ten times a second that is a notice, beyond it is told only to
+    /// those who look closely. The counter has them all.
+    func noteHandshakeFailure(_ words: @autoclosure () -> String) {
+        if workspace.now >= handshakeQuietUntil {
+            handshakeQuietUntil = workspace.now + Self.quietNanoseconds
+            handshakesNoted = 0
+        }
+        handshakesNoted += 1
+        let level: EventLog.Level = handshakesNoted <= 10 ? .notice : .debug
+        workspace.log.write(level, "tls handshake failed \(words())")
     }
 
     func newTag(_ descriptor: Int32) -> PollTag {

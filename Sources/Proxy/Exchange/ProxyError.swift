@@ -5,7 +5,7 @@ struct ProxyError {
     enum Kind: CaseIterable {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
-        case denied, noRoute, wrongContentType
+        case denied, identityEnded, noRoute, wrongContentType
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
     }
@@ -51,6 +51,7 @@ struct ProxyError {
         case .unsupportedMethod, .badPath, .noRoute: .unimplemented
         case .headersTooLarge, .pathTooLong: .resourceExhausted
         case .denied: .permissionDenied
+        case .identityEnded: .unauthenticated
         case .wrongContentType: .internalError
         case .deadlineExceeded, .routeIdle: .deadlineExceeded
         case .stalled: fault == .upstream ? .unavailable : .cancelled
@@ -68,6 +69,7 @@ struct ProxyError {
         case .headersTooLarge: 431
         case .pathTooLong: 414
         case .denied: 403
+        case .identityEnded: 401
         case .noRoute: 404
         case .wrongContentType: 415
         case .bodyIdle: 408

@@ -20,7 +20,9 @@ enum RequestCheck {
         if method.equals("CONNECT") {
             return .refused(ProxyError(.unsupportedMethod, .downstream, "CONNECT is not offered"))
         }
-        guard let scheme = headers.value(at: head.scheme), scheme.equals("http") else {
+        guard let scheme = headers.value(at: head.scheme),
+            listener.tls == nil ? scheme.equals("http") : scheme.equals("https")
+        else {
             return malformed("the :scheme is not that of the connection")
         }
         if let words = authorityFault(head, headers) { return malformed(words) }

@@ -8,12 +8,12 @@ extension Worker {
     func requestHeaders(_ exchange: Exchange, _ attempt: Attempt) -> HeaderBlock? {
         let head = exchange.head
         let isAsItCame =
-            exchange.deadline == 0 && head.host < 0
+            exchange.deadline == 0 && head.host < 0 && keepsScheme(exchange, attempt)
             && (!exchange.isGRPC || head.te >= 0)
             && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
         if isAsItCame { return exchange.request.headers }
         var builder = HeaderBuilder(attempt, workspace.blocks)
-        appendPseudo(exchange, to: &builder)
+        appendPseudo(exchange, attempt, to: &builder)
         if exchange.deadline > 0, exchange.isGRPC {
             builder.appendTimeout(exchange.deadline - workspace.now)
         }
@@ -31,12 +31,21 @@ extension Worker {
         return builder.isWhole ? builder.block : nil
     }
 
-    private func appendPseudo(_ exchange: Exchange, to builder: inout HeaderBuilder) {
+    /// True where both sides are cleartext, or neither: the scheme is each connection's own.
+    private func keepsScheme(_ exchange: Exchange, _ attempt: Attempt) -> Bool {
+        let isSecure = exchange.downstream.connection?.use { $0.tls != nil }
+        return isSecure == attempt.pool?.use { $0.tls != nil }
+    }
+
+    private func appendPseudo(
+        _ exchange: Exchange, _ attempt: Attempt, to builder: inout HeaderBuilder
+    ) {
         let head = exchange.head
         let headers = exchange.request.headers
         let rewrite = exchange.route?.use { $0.rewrite }
         if let method = headers.value(at: head.method) { builder.append(":method", method) }
-        if let scheme = headers.value(at: head.scheme) { builder.append(":scheme", scheme) }
+        let isSecure = attempt.pool?.use { $0.tls != nil } ?? false
+        builder.append(":scheme", isSecure ? ByteView("https") : ByteView("http"))
         if let hostname = rewrite?.hostname {
             builder.append(":authority", hostname)
         } else if let authority = headers.value(at: head.authority) ?? headers.value(at: head.host)
@@ -140,7 +149,8 @@ extension Redirect {
     func location(of exchange: Exchange) -> [UInt8] {
         let head = exchange.head
         let headers = exchange.request.headers
-        var location = scheme ?? Array("http".utf8)
+        let isSecure = exchange.downstream.connection?.use { $0.tls != nil } ?? false
+        var location = scheme ?? Array((isSecure ? "https" : "http").utf8)
         location += Array("://".utf8)
         let authority = headers.value(at: head.authority) ?? headers.value(at: head.host)
         let host = authority?.use { authority -> [UInt8] in

@@ -49,6 +49,10 @@ extension Worker {
             answer(exchange, error)
         case .fine(let serviceEnd):
             exchange.pathServiceEnd = serviceEnd
+            if connection.use({ $0.hasIdentityEnded }) {
+                let words = "the client's identity has ended"
+                return answer(exchange, ProxyError(.identityEnded, .downstream, words))
+            }
             guard armDeadline(exchange) else { return }
             decide(exchange)
         }

@@ -9,6 +9,8 @@ final class Listener {
     /// go, and no longer, so that a removed address refuses clients while the last ones drain.
     private(set) var socket: ListeningSocket?
     let connections: ConnectionCount
+    /// Nil for cleartext.
+    private(set) var tls: ServerTLS?
     let tag: PollTag
     /// Newest terms; those of a listener that was removed stay as they last were.
     private(set) var terms: ListenerTerms
@@ -24,9 +26,11 @@ final class Listener {
     private var routeless: [Borrowed<SeriesWriter>?] = [nil, nil]
 
     init(
-        _ socket: ListeningSocket, _ tag: PollTag, _ terms: ListenerTerms, _ generation: Generation
+        _ socket: ListeningSocket, _ tag: PollTag, _ terms: ListenerTerms, _ tls: ServerTLS?,
+        _ generation: Generation
     ) {
         self.socket = socket
+        self.tls = tls
         connections = socket.connections
         self.tag = tag
         self.terms = terms
@@ -36,8 +40,9 @@ final class Listener {
         series = Array(repeating: nil, count: terms.routes.patternCount * 2)
     }
 
-    func update(_ terms: ListenerTerms, _ generation: Generation) {
+    func update(_ terms: ListenerTerms, _ tls: ServerTLS?, _ generation: Generation) {
         self.terms = terms
+        self.tls = tls
         self.generation = generation
         borrowedTerms = Borrowed(terms)
         borrowedGeneration = Borrowed(generation)
@@ -76,10 +81,16 @@ final class Listener {
 /// How many connections came over a socket and have not ended, shared by all workers.
 public final class ConnectionCount: Sendable {
     private let count = Atomic<Int>(0)
+    private let shaking = Atomic<Int>(0)
 
     public var value: Int { count.load(ordering: .relaxed) }
     func began() { count.add(1, ordering: .relaxed) }
     func ended() { count.subtract(1, ordering: .relaxed) }
+
+    /// Those of them whose TLS handshake lasts.
+    public var handshakes: Int { shaking.load(ordering: .relaxed) }
+    func handshakeBegan() { shaking.add(1, ordering: .relaxed) }
+    func handshakeEnded() { shaking.subtract(1, ordering: .relaxed) }
 }
 
 /// A bound socket, shared by all workers.

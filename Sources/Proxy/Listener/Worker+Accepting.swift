@@ -47,10 +47,21 @@ extension Worker {
             workspace.system.close(descriptor)
             return loads.ended(index)
         }
+        guard
+            listener.tls == nil
+                || listener.connections.handshakes < listener.terms.limits.handshakes
+        else {
+            exceeded(.handshakes, "listener=\(listener.terms.name)")
+            workspace.system.close(descriptor)
+            return loads.ended(index)
+        }
+        let tag = newTag(descriptor)
+        guard let connection = DownstreamConnection(tag, peer, listener, workspace) else {
+            workspace.system.close(descriptor)
+            return loads.ended(index)
+        }
         workspace.counters.add(.connectionsAccepted)
         listener.connections.began()
-        let tag = newTag(descriptor)
-        let connection = DownstreamConnection(tag, peer, listener, workspace)
         table[Int(descriptor)].connection = connection
         connectionCount += 1
         workspace.system.watch(tag)

@@ -51,6 +51,11 @@ final class OutputBuffer {
         unsafe system.send(descriptor, .init(start: start, count: count))
     }
 
+    @unsafe
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        unsafe body(UnsafeRawBufferPointer(start: start, count: count))
+    }
+
     /// What a full socket left over, after its first `sent` bytes.
     func rest(after sent: Int) -> UnsentBytes {
         precondition(sent >= 0 && sent <= count, "more was sent than there was")
@@ -61,8 +66,8 @@ final class OutputBuffer {
 /// Encoded bytes that wait for a socket to take them.
 @safe
 struct UnsentBytes: ~Copyable {
-    private let start: UnsafeMutableRawPointer
-    private let byteCount: Int
+    private var start: UnsafeMutableRawPointer
+    private var byteCount: Int
     private var offset = 0
 
     var count: Int { byteCount - offset }
@@ -75,6 +80,23 @@ struct UnsentBytes: ~Copyable {
     }
 
     deinit { unsafe start.deallocate() }
+
+    /// Puts what an output buffer holds behind these bytes, and empties it.
+    mutating func append(_ output: OutputBuffer) {
+        let count = count
+        let whole = UnsafeMutableRawPointer.allocate(
+            byteCount: max(count + output.count, 1), alignment: 16)
+        unsafe whole.copyMemory(from: start + offset, byteCount: count)
+        unsafe output.withBytes { bytes in
+            guard let first = bytes.baseAddress else { return }
+            unsafe (whole + count).copyMemory(from: first, byteCount: bytes.count)
+        }
+        unsafe start.deallocate()
+        unsafe start = whole
+        byteCount = count + output.count
+        offset = 0
+        output.removeAll()
+    }
 
     /// Sends on; nil where the socket failed, otherwise how many bytes it took.
     mutating func send(to descriptor: Int32, _ system: System) -> Int? {
@@ -102,6 +124,12 @@ final class ReadBuffer {
 
     func receive(from descriptor: Int32, _ system: System) -> System.Received {
         unsafe system.receive(descriptor, into: .init(start: start, count: capacity))
+    }
+
+    /// Lets `body` write into the buffer.
+    @unsafe
+    func fill<Result>(_ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
+        unsafe body(UnsafeMutableRawBufferPointer(start: start, count: capacity))
     }
 
     @unsafe

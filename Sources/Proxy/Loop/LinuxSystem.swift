@@ -39,6 +39,12 @@ public final class LinuxSystem: System {
         return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 
+    public override func unixTime() -> Int64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        return Int64(time.tv_sec)
+    }
+
     /// SplitMix64: balancing and jitter need no secret.
     public override func random() -> UInt64 {
         randomState &+= 0x9E37_79B9_7F4A_7C15

@@ -62,6 +62,9 @@ open class System {
     /// Nanoseconds on a clock that never steps.
     open func now() -> Int64 { preconditionFailure("subclass") }
 
+    /// Seconds since 1970, as certificates and tokens have them. May step.
+    open func unixTime() -> Int64 { preconditionFailure("subclass") }
+
     open func random() -> UInt64 { preconditionFailure("subclass") }
 
     // MARK: Sockets

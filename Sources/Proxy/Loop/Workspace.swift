@@ -35,6 +35,12 @@ final class Workspace {
     // Two frames more than what one write takes: DATA, and what may come behind it in one call.
     let output = OutputBuffer(capacity: Workspace.outputBytes + 2 * OutputBuffer.frameBytesMax)
     let input = ReadBuffer(capacity: Workspace.readBytes)
+    /// What a socket with TLS gave, and what is to be written to one: records. A full output buffer
+    /// makes at most eight, each with some 30 bytes around its 16 KiB; the rest is room for
+    /// handshakes and alerts.
+    let ciphertext = ReadBuffer(capacity: Workspace.readBytes)
+    let sealed = OutputBuffer(
+        capacity: Workspace.outputBytes + 2 * OutputBuffer.frameBytesMax + (32 << 10))
     let counters = Counters()
     let log: EventLog
 

@@ -5,6 +5,8 @@ public final class Counters: Sendable {
         case upstreamConnects, upstreamConnectFailures, upstreamConnectionsEnded
         case clientResets, upstreamResets, deadlinesExceeded, accessDenied
         case installations, acceptExhausted
+        case tlsHandshakes, tlsHandshakeFailures, identitiesEnded
+        case upstreamHandshakes, upstreamHandshakeFailures, upstreamHandshakesResumed
 
         public var name: String { "\(self)" }
     }

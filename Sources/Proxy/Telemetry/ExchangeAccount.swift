@@ -44,7 +44,8 @@ struct ExchangeEnd: BitwiseCopyable {
         case complete, respond, redirect
         // Those of `ProxyError.Kind`.
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
-        case denied, noRoute, wrongContentType, deadlineExceeded, routeIdle, bodyIdle, stalled
+        case denied, identityEnded, noRoute, wrongContentType, deadlineExceeded, routeIdle,
+            bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
         case clientReset, clientLost, protocolError, streamRefused, connectionEnded
@@ -105,6 +106,7 @@ extension ExchangeEnd.Reason {
             case .headersTooLarge: .headersTooLarge
             case .pathTooLong: .pathTooLong
             case .denied: .denied
+            case .identityEnded: .identityEnded
             case .noRoute: .noRoute
             case .wrongContentType: .wrongContentType
             case .deadlineExceeded: .deadlineExceeded
@@ -134,6 +136,7 @@ extension ExchangeEnd.Reason {
         case .headersTooLarge: "headers_too_large"
         case .pathTooLong: "path_too_long"
         case .denied: "denied"
+        case .identityEnded: "identity_ended"
         case .noRoute: "no_route"
         case .wrongContentType: "wrong_content_type"
         case .deadlineExceeded: "deadline_exceeded"

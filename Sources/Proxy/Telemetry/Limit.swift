@@ -1,13 +1,14 @@
 /// Every limit and timer that can end a request or a connection: the name it has in the
 /// configuration, in the log and in its counter.
 public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
-    case connections
+    case connections, handshakes, handshake
     case headerList, headerFields, path, trailers, trailerFields
     case pings, settings, emptyData, quietFrames, earlyResets, resets, continuations
     case controlFramesQueued, unreadOutput
     case preface, settingsAck, headerBlock, bodyIdle, stalledWriter, idle, connectionAge, drain
     case routeIdle
     case upstreamConnections, upstreamRequests, upstreamPending, upstreamConnect
+    case upstreamHandshake
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
     case upstreamInterimResponses, upstreamIdle
 
@@ -17,6 +18,8 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     public var name: String {
         switch self {
         case .connections: "connections"
+        case .handshakes: "handshakes"
+        case .handshake: "handshake"
         case .headerList: "header_list"
         case .headerFields: "header_fields"
         case .path: "path"
@@ -44,6 +47,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
         case .upstreamRequests: "upstream.requests"
         case .upstreamPending: "upstream.pending"
         case .upstreamConnect: "upstream.connect"
+        case .upstreamHandshake: "upstream.handshake"
         case .upstreamSettings: "upstream.settings"
         case .upstreamKeepalive: "upstream.keepalive_ack"
         case .upstreamHeaderList: "upstream.header_list"

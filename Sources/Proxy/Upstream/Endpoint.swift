@@ -11,6 +11,9 @@ final class Endpoint {
     // Looked at for every request, see Exchange: without counting.
     @safe @exclusivity(unchecked) private var borrowed: [Borrowed<UpstreamConnection>] = []
     private var backoff: Backoff
+    /// What its server gave last to resume a TLS session with. Used once: a session that fails is
+    /// not tried again, and a server that is resumed gives another.
+    private var resumption: TLSResumption?
     /// True once it left the configuration.
     private(set) var isRetired = false
 
@@ -59,6 +62,10 @@ final class Endpoint {
     }
 
     func connectionSucceeded() { backoff.succeeded() }
+
+    func keep(_ resumption: TLSResumption) { self.resumption = resumption }
+
+    func takeResumption() -> TLSResumption? { resumption.take() }
 
     /// Connections that serve requests, if only those they have.
     var established: Int {

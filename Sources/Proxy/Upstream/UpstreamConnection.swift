@@ -4,13 +4,14 @@ internal import Wire
 
 /// A server's connection: owns the client session and the attempts that run over it.
 ///
-///     connecting -> greeting -> ready -> retired
+///     connecting -> securing -> greeting -> ready -> retired
 ///
-/// - greeting: connected; the server's SETTINGS have not come, so that its limits are not known and
-///   it may not speak HTTP/2 at all. Requests are sent only to servers that are ready.
+/// - securing: connected; the TLS handshake lasts. Without TLS there is none.
+/// - greeting: HTTP/2 has begun; the server's SETTINGS have not come, so that its limits are not
+///   known and it may not speak HTTP/2 at all. Requests are sent only to servers that are ready.
 /// - retired: a GOAWAY came, or the endpoint left the configuration: no new attempts.
 final class UpstreamConnection: Connection {
-    enum Readiness { case connecting, greeting, ready, retired }
+    enum Readiness { case connecting, securing, greeting, ready, retired }
 
     let session: ClientSession
     let limits: UpstreamLimits
@@ -63,7 +64,11 @@ final class UpstreamConnection: Connection {
     }
 
     var isAwaited: Bool {
-        (readiness == .connecting || readiness == .greeting) && !isDoomed && !isLingering
+        isBeforeReady && !isDoomed && !isLingering
+    }
+
+    private var isBeforeReady: Bool {
+        readiness == .connecting || readiness == .securing || readiness == .greeting
     }
 
     /// How long its server may leave bytes untaken; 0 is for ever.
@@ -113,9 +118,36 @@ final class UpstreamConnection: Connection {
             return fail("the connection could not be made (errno \(failure))", worker)
         }
         isConnecting = false
+        openedAt = worker.workspace.now
+        if let client = pool.use({ $0.tls }) { return beginHandshake(client, worker) }
         readiness = .greeting
         markDirty(worker.workspace)
         schedule(nextDeadline, worker.workspace)
+    }
+
+    private func beginHandshake(_ client: ClientTLS, _ worker: Worker) {
+        let earlier = endpoint.use { $0.takeResumption() }
+        guard let tls = client.makeSession(worker.workspace, resuming: earlier) else {
+            return fail("no memory for TLS", worker)
+        }
+        readiness = .securing
+        secure(tls)
+        schedule(nextDeadline, worker.workspace)
+        // Where it fails at once it has said why.
+        if !shakeHands(tls, worker) { worker.doom(self) }
+    }
+
+    override func secured(_ worker: Worker) {
+        readiness = .greeting
+        openedAt = worker.workspace.now
+        worker.workspace.counters.add(.upstreamHandshakes)
+        if tls?.isResumed == true { worker.workspace.counters.add(.upstreamHandshakesResumed) }
+        schedule(nextDeadline, worker.workspace)
+    }
+
+    override func handshakeFailed(_ failure: TLSFailure, _ worker: Worker) {
+        worker.workspace.counters.add(.upstreamHandshakeFailures)
+        fail("TLS: \(failure)", worker)
     }
 
     override func noted(_ worker: Worker) {
@@ -127,6 +159,7 @@ final class UpstreamConnection: Connection {
             cancelled.pingAcked()
         }
         if session.notes.streamsBegan > 0 { cancelled.serverSpoke() }
+        if let resumption = tls?.takeResumption() { endpoint.use { $0.keep(resumption) } }
         if session.notes.settingsReceived, readiness == .greeting {
             readiness = .ready
             endpoint.use { $0.connectionSucceeded() }
@@ -149,7 +182,7 @@ final class UpstreamConnection: Connection {
 
     /// No new attempts; ends when the last one does.
     func retire(_ worker: Worker) {
-        if readiness == .connecting || readiness == .greeting {
+        if isBeforeReady {
             readiness = .retired
             return worker.doom(self)
         }
@@ -185,6 +218,7 @@ final class UpstreamConnection: Connection {
     private var nextDeadline: Int64 {
         switch readiness {
         case .connecting: return Self.after(openedAt, timeouts.connect)
+        case .securing: return Self.after(openedAt, timeouts.handshake)
         case .greeting: return Self.after(openedAt, timeouts.settings)
         case .ready, .retired: break
         }
@@ -210,6 +244,9 @@ final class UpstreamConnection: Connection {
         case .connecting where now >= Self.after(openedAt, timeouts.connect):
             tripped(.upstreamConnect, worker)
             return fail("no connection within the time for it", worker)
+        case .securing where now >= Self.after(openedAt, timeouts.handshake):
+            tripped(.upstreamHandshake, worker)
+            return fail("no TLS handshake within the time for it", worker)
         case .greeting where now >= Self.after(openedAt, timeouts.settings):
             tripped(.upstreamSettings, worker)
             return fail("the server sent no SETTINGS: does it speak HTTP/2?", worker)
@@ -240,7 +277,9 @@ final class UpstreamConnection: Connection {
     // MARK: The end
 
     override func ended(_ worker: Worker) {
-        if readiness == .connecting || readiness == .greeting {
+        if readiness == .securing {
+            fail("the server ended the connection during the TLS handshake", worker)
+        } else if isBeforeReady {
             fail("the server sent no SETTINGS: does it speak HTTP/2?", worker)
         }
         readiness = .retired

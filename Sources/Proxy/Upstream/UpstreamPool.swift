@@ -21,6 +21,8 @@ final class UpstreamPool {
     /// The same, where it is not too long.
     let shortName: ShortName
     private(set) var terms: UpstreamTerms
+    /// Nil for cleartext.
+    private(set) var tls: ClientTLS?
     private let counts: UpstreamCounts
     private var endpoints: [Endpoint] = [] {
         didSet { borrowedEndpoints = endpoints.map { Borrowed($0) } }
@@ -36,8 +38,9 @@ final class UpstreamPool {
     private var retryTimer = WorkerTimer.none
     private(set) var isRetired = false
 
-    init(_ terms: UpstreamTerms, _ counts: UpstreamCounts) {
+    init(_ terms: UpstreamTerms, _ tls: ClientTLS?, _ counts: UpstreamCounts) {
         name = terms.name
+        self.tls = tls
         shortName = ShortName(terms.name)
         self.terms = terms
         self.counts = counts
@@ -233,15 +236,22 @@ final class UpstreamPool {
     // MARK: Reloads
 
     /// Takes new terms: endpoints that stay keep their connections, those that left drain.
-    func update(_ newTerms: UpstreamTerms, _ worker: Worker) {
+    ///
+    /// Connections are kept where a server that was believed still is; one that was verified under
+    /// other authorities, revocations or expected peers is not used again. A new certificate of
+    /// Weir's own is for new connections.
+    func update(_ newTerms: UpstreamTerms, _ newTLS: ClientTLS?, _ worker: Worker) {
         if isRetired {
             isRetired = false
             for endpoint in endpoints { endpoint.unretire() }
         }
-        guard newTerms !== terms else { return }
+        guard newTerms !== terms || newTLS !== tls else { return }
         let keepsConnections =
             newTerms.limits == terms.limits && newTerms.timeouts == terms.timeouts
+            && newTLS?.terms.trustDigest == tls?.terms.trustDigest
+            && newTLS?.terms.serverName == tls?.terms.serverName
         terms = newTerms
+        tls = newTLS
         var kept = keepsConnections ? endpoints : []
         let updated = newTerms.endpoints.map { address in
             if let index = kept.firstIndex(where: { $0.address == address }) {

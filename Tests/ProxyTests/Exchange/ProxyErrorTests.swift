@@ -20,6 +20,7 @@ import Wire
         case .headersTooLarge: Answer(grpc: .resourceExhausted, http: 431, reset: .internalError)
         case .pathTooLong: Answer(grpc: .resourceExhausted, http: 414, reset: .internalError)
         case .denied: Answer(grpc: .permissionDenied, http: 403, reset: .internalError)
+        case .identityEnded: Answer(grpc: .unauthenticated, http: 401, reset: .internalError)
         case .noRoute: Answer(grpc: .unimplemented, http: 404, reset: .internalError)
         case .wrongContentType: Answer(grpc: .internalError, http: 415, reset: .internalError)
         case .deadlineExceeded, .routeIdle:

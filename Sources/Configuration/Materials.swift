@@ -1,0 +1,128 @@
+internal import Identity
+
+/// What the files that a configuration names hold: certificates, keys, authorities, revocations.
+///
+/// The last good version of each is kept, so that a file which is broken, half written or expired
+/// when it is read again changes nothing: a warning says so, and what was in use stays in use. Kept
+/// by whoever loads the same configuration again and again, on one thread.
+public final class Materials {
+    /// What one file may hold.
+    public static let bytesMax = 4 << 20
+    /// Where Debian keeps the authorities of the public web.
+    public static let systemAuthorities = "/etc/ssl/certs/ca-certificates.crt"
+
+    /// How a file is read: its bytes, and whether everybody may read it.
+    public struct Source {
+        public var read: (String) -> Result<[UInt8], Failure>
+        public var isWorldReadable: (String) -> Bool
+        /// Seconds since 1970.
+        public var unixTime: () -> Int64
+
+        public init(
+            read: @escaping (String) -> Result<[UInt8], Failure>,
+            isWorldReadable: @escaping (String) -> Bool, unixTime: @escaping () -> Int64
+        ) {
+            self.read = read
+            self.isWorldReadable = isWorldReadable
+            self.unixTime = unixTime
+        }
+
+        /// The system's files and clock.
+        public static var system: Source {
+            Source(
+                read: { path in
+                    FileReader.read(path, limit: bytesMax).mapError { Failure($0.message) }
+                },
+                isWorldReadable: FileReader.isWorldReadable, unixTime: FileReader.unixTime)
+        }
+    }
+
+    /// Why a file cannot be used, in words.
+    public struct Failure: Error, Equatable {
+        public let words: String
+        /// What would have been right, where that is not plain.
+        let expected: String?
+
+        public init(_ words: String, expected: String? = nil) {
+            self.words = words
+            self.expected = expected
+        }
+    }
+
+    /// What was read, with the last good version where that is older.
+    enum Reading<Value> {
+        case fresh(Value)
+        case kept(Value, Failure)
+        case failed(Failure)
+
+        var value: Value? {
+            switch self {
+            case .fresh(let value), .kept(let value, _): value
+            case .failed: nil
+            }
+        }
+    }
+
+    let source: Source
+    private var identities: [[String]: (files: [[UInt8]], value: LocalIdentity)] = [:]
+    private var bundles: [[String]: (files: [[UInt8]], value: TrustBundle)] = [:]
+
+    public init(_ source: Source = .system) { self.source = source }
+
+    func identity(name: String, certificate: String, key: String) -> Reading<LocalIdentity> {
+        if source.isWorldReadable(key) {
+            let failure = Failure(
+                "everybody may read the private key \(key)", expected: "chmod o-r, or less")
+            return kept(identities[[name, certificate, key]]?.value, failure)
+        }
+        return reading([name, certificate, key], [certificate, key], &identities) {
+            (files) throws(CertificateError) in
+            try LocalIdentity(
+                certificate: files[0], privateKey: files[1], at: source.unixTime())
+        }
+    }
+
+    func bundle(
+        name: String, authorities: String, revocations: String?, isSystem: Bool = false
+    ) -> Reading<TrustBundle> {
+        let files = [authorities] + (revocations.map { [$0] } ?? [])
+        return reading([name] + files, files, &bundles) { (files) throws(CertificateError) in
+            try TrustBundle(
+                name: name, authorities: files[0], revocations: files.count > 1 ? files[1] : nil,
+                origin: isSystem ? .system : .configured)
+        }
+    }
+
+    /// Files that have not changed are not looked at again: what they hold may have expired, which
+    /// is no reason to stop using it.
+    private func reading<Value>(
+        _ key: [String], _ paths: [String],
+        _ known: inout [[String]: (files: [[UInt8]], value: Value)],
+        _ make: ([[UInt8]]) throws(CertificateError) -> Value
+    ) -> Reading<Value> {
+        var files: [[UInt8]] = []
+        for path in paths {
+            switch source.read(path) {
+            case .failure(let failure):
+                return kept(known[key]?.value, Failure("\(path): \(failure.words)"))
+            case .success(let bytes) where bytes.count > Self.bytesMax:
+                return kept(known[key]?.value, Failure("\(path) has more than 4 MiB"))
+            case .success(let bytes): files.append(bytes)
+            }
+        }
+        if let earlier = known[key], earlier.files == files { return .fresh(earlier.value) }
+        do {
+            let value = try make(files)
+            known[key] = (files, value)
+            return .fresh(value)
+        } catch {
+            let names = paths.joined(separator: ", ")
+            return kept(known[key]?.value, Failure("\(names): \(error)"))
+        }
+    }
+
+    private func kept<Value>(_ earlier: Value?, _ failure: Failure) -> Reading<Value> {
+        guard let earlier else { return .failed(failure) }
+        return .kept(earlier, failure)
+    }
+}
