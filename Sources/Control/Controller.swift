@@ -16,11 +16,16 @@ public final class Controller {
         public var environment: [String: String]
         /// 0: one for each core that the process may use.
         public var workers: Int
+        public var supervisor: SupervisorTerms
 
-        public init(path: String, environment: [String: String], workers: Int) {
+        public init(
+            path: String, environment: [String: String], workers: Int,
+            supervisor: SupervisorTerms = SupervisorTerms()
+        ) {
             self.path = path
             self.environment = environment
             self.workers = workers
+            self.supervisor = supervisor
         }
     }
 
@@ -55,8 +60,10 @@ public final class Controller {
     /// What the process tells of itself over its own ports.
     private let state: ProcessState
     private var ports: Ports
-    private var resources = SharedResources()
     private let materials = Materials()
+    private let inherited: InheritedSockets
+    private let supervisor: Supervisor
+    private var resources: SharedResources
     private var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
     private var replaced: [Snapshot] = []
@@ -66,6 +73,10 @@ public final class Controller {
     private var firstChangedAt: Int64 = 0
     private var drainLimit: Int64 = 0
     private var isDraining = false
+    /// The newest configuration, until all workers have it.
+    private var pending: PendingInstallation?
+    /// How the last load ended, for the supervisor.
+    private var status = ""
     /// When the process ends in any case.
     private var endBy: Int64?
     /// Ends it from other threads.
@@ -78,10 +89,15 @@ public final class Controller {
         self.accessLog = accessLog
         quietLogger = logger
         self.bell = bell
+        SupervisorTerms.clearEnvironment()
         log = EventLog(waker: bell.waker)
         stopper = Stopper(waker: bell.waker)
         state = ProcessState(accessLog, stopper, LogLevel(logger.logLevel))
-        ports = Ports(state)
+        inherited = InheritedSockets(names: options.supervisor.socketNames)
+        ports = Ports(state, inherited)
+        resources = SharedResources(inherited)
+        let notify = options.supervisor.notify.map { NotifySocket($0) }
+        supervisor = Supervisor(watchdog: options.supervisor.watchdog) { notify?.send($0) }
         state.change { $0.startedAt = Waiting.nowSince1970() }
     }
 
@@ -100,6 +116,7 @@ public final class Controller {
         watch.watch([options.path], readSince: .max)
         let result = load()
         guard let snapshot = result.snapshot else { throw .configuration(result) }
+        for problem in options.supervisor.problems { logger.warning("\(problem)") }
         report(result)
         let installation: Installation
         do { installation = try resources.installation(of: snapshot) } catch {
@@ -115,6 +132,7 @@ public final class Controller {
         state.change { $0.reloads = .init() }
         let count = workers.count
         logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
+        reportUnusedSockets(snapshot)
     }
 
     /// Heeds signals and changed files, and writes the log, until all workers have ended.
@@ -141,6 +159,9 @@ public final class Controller {
             let left = changedAt + Self.quietNanoseconds - Waiting.now()
             milliseconds = Int32(clamping: max(0, left / 1_000_000 + 1))
         }
+        if let left = supervisor.untilLook(now: Waiting.now()) {
+            milliseconds = min(milliseconds, Int32(clamping: left / 1_000_000 + 1))
+        }
         if endBy != nil { milliseconds = min(milliseconds, 100) }
         let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
@@ -156,6 +177,7 @@ public final class Controller {
         // A worker that does not hear must not keep a process that was told twice to end.
         if let endBy, Waiting.now() >= endBy { Waiting.exitAtOnce() }
         lookAtFiles()
+        tellSupervisor()
         letSnapshotsGo()
         writeLog()
     }
@@ -188,6 +210,12 @@ public final class Controller {
     }
 
     private func reload() {
+        supervisor.reloading(now: Waiting.now())
+        loadAgain()
+        if pending == nil { supervisor.ready(status) }
+    }
+
+    private func loadAgain() {
         let result = load()
         report(result)
         guard let next = result.snapshot else {
@@ -199,6 +227,7 @@ public final class Controller {
                 $0.reloads.unchanged += 1
                 $0.lastErrors = []
             }
+            status = serving(next)
             return logger.info("reload: nothing changed")
         }
         do {
@@ -211,6 +240,7 @@ public final class Controller {
     }
 
     private func refused(_ errors: [String]) {
+        status = "reload refused, revision \(snapshot?.revision ?? "") stays"
         state.change {
             $0.reloads.refused += 1
             $0.lastErrors = Array(errors.prefix(20))
@@ -235,8 +265,12 @@ public final class Controller {
         for failure in ports.install(installation.snapshot.telemetry) { logger.error("\(failure)") }
         let drains = installation.snapshot.listeners.map(\.timeouts.drain)
         drainLimit = drains.contains(0) ? 0 : drains.max() ?? 0
+        let pending = PendingInstallation(workers: workers.count, waker: bell.waker)
+        self.pending = pending
+        status = serving(installation.snapshot)
         for worker in workers {
             let message = Mailbox.Message.install(installation) { report in
+                pending.arrived()
                 let microseconds = report.nanoseconds / 1_000
                 log.write(.debug, "installed revision=\(report.revision) us=\(microseconds)")
             }
@@ -258,6 +292,29 @@ public final class Controller {
             + "listeners=\(listeners.joined(separator: ","))"
     }
 
+    // MARK: Supervision
+
+    private func tellSupervisor() {
+        if pending?.isOver == true {
+            pending = nil
+            if !isDraining { supervisor.ready(status) }
+        }
+        guard let stalled = supervisor.look(now: Waiting.now(), workers) else { return }
+        for index in stalled { logger.error("watchdog: worker \(index) does not turn") }
+    }
+
+    private func serving(_ snapshot: Snapshot) -> String {
+        "serving revision \(snapshot.revision): \(snapshot.routes.count) routes, "
+            + "\(snapshot.upstreams.count) upstreams"
+    }
+
+    /// Whoever connects to a socket that was handed over for nothing would wait for ever.
+    private func reportUnusedSockets(_ snapshot: Snapshot) {
+        let ports = [snapshot.telemetry.metrics, snapshot.telemetry.admin].compactMap { $0 }
+        let used = Set(snapshot.listeners.map(\.address) + ports)
+        for line in inherited.unused(by: used) { logger.warning("\(line)") }
+    }
+
     // MARK: Ending
 
     private func terminate() {
@@ -271,7 +328,8 @@ public final class Controller {
         state.change { $0.isDraining = true }
         stopper.draining()
         logger.notice("draining")
-        resources = SharedResources()
+        supervisor.stopping(limit: drainLimit)
+        resources = SharedResources(inherited)
         // A tenth of the time for asking, so that not all clients come back elsewhere at once.
         let longest = Self.spreadNanoseconds
         let spread = drainLimit > 0 ? min(drainLimit / 10, longest) : longest

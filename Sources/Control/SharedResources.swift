@@ -18,11 +18,14 @@ struct SharedResources {
         }
     }
 
+    private let inherited: InheritedSockets
     private var sockets: [SocketAddress: ListeningSocket] = [:]
     private var counts: [String: UpstreamCounts] = [:]
     private var servers: [[UInt8]: ServerTLS] = [:]
     private var clients: [[UInt8]: ClientTLS] = [:]
     private let tickets = TicketKeys()
+
+    init(_ inherited: InheritedSockets) { self.inherited = inherited }
 
     /// Opens what the snapshot needs and is not open. Where an address cannot be listened on
     /// nothing changes; what is not needed any more is closed when the last worker has let it go.
@@ -34,7 +37,7 @@ struct SharedResources {
             if let socket = sockets[address] {
                 nextSockets[address] = socket
             } else {
-                do { nextSockets[address] = try Sockets.listen(on: address) } catch {
+                do { nextSockets[address] = try inherited.listen(on: address) } catch {
                     throw .listening(error)
                 }
             }

@@ -29,8 +29,10 @@ struct Run: ParsableCommand {
     func run() throws {
         var logger = Logger(label: "weir") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel
+        let environment = Environment.variables
         let options = Controller.Options(
-            path: source.path, environment: Environment.variables, workers: workers)
+            path: source.path, environment: environment, workers: workers,
+            supervisor: .own(environment))
         do {
             try Controller(options, logger).run()
         } catch {

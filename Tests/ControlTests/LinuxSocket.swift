@@ -27,6 +27,14 @@ final class LinuxSocket {
         return SocketAddress(storage)
     }
 
+    /// The same, where a unix socket's is known already.
+    static func address(of descriptor: Int32, orUnix known: SocketAddress) -> SocketAddress {
+        if case .unix = known { known } else { address(of: descriptor) }
+    }
+
+    /// A duplicate that somebody else is to close.
+    func handOver() -> Int32 { dup(descriptor) }
+
     /// A socket that listens and accepts nothing; its queue takes one connection.
     static func listening(on address: SocketAddress) -> LinuxSocket {
         let socket = LinuxSocket(address)

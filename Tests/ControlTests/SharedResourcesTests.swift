@@ -12,7 +12,7 @@ import Wire
 
     @Test("sockets stay by address and counts by name")
     func stays() throws {
-        var resources = SharedResources()
+        var resources = SharedResources(InheritedSockets(names: []))
         let before = try resources.installation(of: snapshot(["a", "b"], upstreams: ["u", "v"]))
         let after = try resources.installation(of: snapshot(["c", "b"], upstreams: ["v", "w"]))
         #expect(after.sockets[1] === before.sockets[1])
@@ -24,7 +24,7 @@ import Wire
 
     @Test("a listener that is not needed any more is closed with its last owner")
     func closed() throws {
-        var resources = SharedResources()
+        var resources = SharedResources(InheritedSockets(names: []))
         _ = try resources.installation(of: snapshot(["a"], upstreams: ["u"]))
         #expect(connects("a"))
         let after = try resources.installation(of: snapshot(["b"], upstreams: ["u"]))
@@ -35,7 +35,7 @@ import Wire
 
     @Test("where one address cannot be listened on nothing changes")
     func failing() throws {
-        var resources = SharedResources()
+        var resources = SharedResources(InheritedSockets(names: []))
         let first = try snapshot(["a"], upstreams: ["u"])
         let before = try resources.installation(of: first)
         let failing = try snapshot(["b", "missing/c"], upstreams: ["w"])

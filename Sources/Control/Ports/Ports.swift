@@ -5,10 +5,14 @@ internal import Wire
 /// The ports of the process itself, opened and closed as configurations ask for them.
 struct Ports {
     private let state: ProcessState
+    private let inherited: InheritedSockets
     private var metrics: (address: SocketAddress, port: HTTPPort)?
     private var admin: (address: SocketAddress, port: HTTPPort)?
 
-    init(_ state: ProcessState) { self.state = state }
+    init(_ state: ProcessState, _ inherited: InheritedSockets) {
+        self.state = state
+        self.inherited = inherited
+    }
 
     /// Opens and closes what changed. Gives what could not be opened, in words; the others are.
     mutating func install(_ terms: TelemetryTerms) -> [String] {
@@ -33,7 +37,7 @@ struct Ports {
     ) -> (SocketAddress, HTTPPort)? {
         guard let address else { return nil }
         do {
-            let socket = try Sockets.listen(on: address, mode: 0o600)
+            let socket = try inherited.listen(on: address, mode: 0o600)
             if let port = HTTPPort(socket, answer: answer) { return (address, port) }
             failures.append("no thread is left for \(address)")
         } catch {

@@ -38,6 +38,9 @@ public final class Mailbox: Sendable {
         return isTaken
     }
 
+    /// Makes the worker turn once more, with nothing to do.
+    public func nudge() { waker.ring() }
+
     /// Takes what is left; nothing can be posted any more.
     func close() -> [Message] {
         messages.withLock { messages in

@@ -74,6 +74,23 @@ extension SocketAddress {
         return socklen_t(offset)
     }
 
+    /// What the kernel says of a socket that is listened on; nil for other families than these.
+    public init?(listening storage: sockaddr_storage, length: Int) {
+        switch Int32(storage.ss_family) {
+        case AF_INET, AF_INET6: self.init(storage)
+        case AF_UNIX:
+            var storage = storage
+            let start = MemoryLayout<sa_family_t>.size
+            let name = unsafe withUnsafeBytes(of: &storage) { bytes in
+                unsafe Array(bytes[start..<max(start, min(length, bytes.count))])
+            }
+            let isAbstract = name.first == 0
+            let path = isAbstract ? name.dropFirst() : name.prefix { $0 != 0 }
+            self = .unix(path: (isAbstract ? "@" : "") + String(decoding: path, as: UTF8.self))
+        default: return nil
+        }
+    }
+
     /// What the kernel says; unix peers have no name worth having.
     init(_ storage: sockaddr_storage) {
         var storage = storage

@@ -62,6 +62,9 @@ public final class Counters: Sendable {
     public func value(_ event: Event) -> UInt64 { events[event.rawValue] }
     public func value(_ limit: Limit) -> UInt64 { limits[limit.rawValue] }
 
+    /// How often the worker has turned.
+    public var turnCount: UInt64 { (0..<LatencyBuckets.count).reduce(0) { $0 &+ turns[$1] } }
+
     /// How exchanges ended, by the words that the access log has for it.
     public var endings: [(reason: String, count: UInt64)] {
         ExchangeEnd.Reason.allCases.map { ("\($0.name)", reasons[Int($0.rawValue)]) }
