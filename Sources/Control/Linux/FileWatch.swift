@@ -28,6 +28,7 @@ final class FileWatch {
 
     /// What a file system's clock may be behind the process's.
     private static let clockNanoseconds: Int64 = 50_000_000
+    private static let readsMax = 8
 
     let descriptor = inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK))
     private var marks: [String: Mark] = [:]
@@ -59,10 +60,13 @@ final class FileWatch {
         watched = current
     }
 
-    /// Forgets the events that came, which have done their part by waking the thread.
+    /// Forgets the events that came, which have done their part by waking the thread: so many at a
+    /// time, as a file in a watched directory may be written faster than they are read.
     func silence() {
         var buffer = [UInt8](repeating: 0, count: 16_384)
-        while unsafe read(descriptor, &buffer, buffer.count) > 0 {}
+        for _ in 0..<Self.readsMax {
+            guard unsafe read(descriptor, &buffer, buffer.count) > 0 else { return }
+        }
     }
 
     /// True where a file is not what it was at the last look.
