@@ -1,14 +1,15 @@
-"""What README.md tells people to copy works."""
+"""What README.md and other pages tell people to copy works."""
 
 import subprocess
 
+import pytest
+
 import weir
 
-README = weir.ROOT / "README.md"
 
-
-def test_the_configuration_is_valid(tmp_path):
-    blocks = README.read_text().split("```yaml\n")[1:]
+@pytest.mark.parametrize("page", ["README.md", "docs/coming-from.md"])
+def test_the_configurations_are_valid(page, tmp_path):
+    blocks = (weir.ROOT / page).read_text().split("```yaml\n")[1:]
     assert blocks
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.yaml"
