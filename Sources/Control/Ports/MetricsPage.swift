@@ -84,6 +84,10 @@ struct MetricsPage {
                     UInt64(clamping: count.value))
             }
         }
+        let others = "weir_other_protocol_connections_total"
+        page.family(others, .counter, "Clients that speak something else than HTTP/2.")
+        page.sample(others, [("protocol", "http1")], total(.http1Clients))
+        page.sample(others, [("protocol", "tls")], total(.tlsClients))
         page.family(
             "weir_accept_exhausted_total", .counter,
             "Times that accepting rested as no descriptor was left.")

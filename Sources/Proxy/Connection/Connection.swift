@@ -41,6 +41,8 @@ class Connection {
     var isConnecting = false
     /// The socket holds more than was read; the next turn reads on.
     var isUnread = false
+    /// What comes is looked at (`greet`) before the session has it, and nothing is said yet.
+    var isGreeting = false
 
     init(_ tag: PollTag, _ peer: SocketAddress, _ session: HTTP2Session) {
         self.tag = tag
@@ -63,6 +65,9 @@ class Connection {
 
     /// A read was processed: looks at what was noted about the connection as a whole.
     func noted(_ worker: Worker) {}
+
+    /// Looks at a connection's first bytes; false where the session is not to have them.
+    func greet(_ bytes: Span<UInt8>, _ worker: Worker) -> Bool { true }
 
     /// The connection's timer fired.
     func expired(_ worker: Worker) {}
@@ -144,6 +149,7 @@ class Connection {
     }
 
     private func feed(_ worker: Worker, _ count: Int) -> Fed {
+        if isGreeting, !worker.workspace.input.use(count, { greet($0, worker) }) { return .open }
         let received = session.receive(worker.workspace.input, count)
         worker.process()
         if state != .open { return .open }
@@ -225,6 +231,7 @@ class Connection {
     }
 
     func markDirtyIfNeeded(_ workspace: Workspace) {
+        if isGreeting { return }
         if session.wantsWrite || session.isFinished { markDirty(workspace) }
     }
 
@@ -337,9 +344,15 @@ class Connection {
     }
 
     /// Everything was said: sends FIN and waits for the peer's, for `Lingering`'s reasons.
-    func finish(_ worker: Worker, patience: Int64) -> Fate {
+    ///
+    /// - saying: the last bytes to a peer that does not speak HTTP/2; nil is what the session has.
+    func finish(_ worker: Worker, patience: Int64, saying words: ByteView? = nil) -> Fate {
         guard state == .open else { return .open }
-        _ = flushLast(worker.workspace)
+        if let words {
+            _ = say(words, worker.workspace)
+        } else {
+            _ = flushLast(worker.workspace)
+        }
         // What the last frames had callbacks note is about exchanges that are given back below.
         worker.process()
         if unsent != nil { return .ended }
@@ -371,6 +384,13 @@ class Connection {
         workspace.output.removeAll()
         _ = session.encode(into: workspace.output, byteLimit: Workspace.outputBytes)
         return workspace.output.count == 0 || write(workspace.output, workspace)
+    }
+
+    private func say(_ words: ByteView, _ workspace: Workspace) -> Bool {
+        if words.isEmpty { return true }
+        workspace.output.removeAll()
+        workspace.output.append(words)
+        return send(workspace.output, workspace)
     }
 
     // MARK: Time

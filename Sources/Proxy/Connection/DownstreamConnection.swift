@@ -13,6 +13,7 @@ final class DownstreamConnection: Connection {
     // Changed from callbacks, see Exchange.
     @safe @exclusivity(unchecked) private(set) var exchanges: [Borrowed<Exchange>] = []
     private var drain = ConnectionDrain()
+    private var preface = ClientPreface()
     private var hasSpoken = false
     private var settingsAcked = false
     private let openedAt: Int64
@@ -49,6 +50,9 @@ final class DownstreamConnection: Connection {
             secure(tls)
             isShakingHands = true
             listener.connections.handshakeBegan()
+        } else {
+            // With TLS the client has agreed to HTTP/2 already.
+            isGreeting = true
         }
         if timeouts.connectionAge > 0 {
             // A tenth of jitter either way (gRFC A9), so that clients do not come back all at once.
@@ -164,6 +168,30 @@ final class DownstreamConnection: Connection {
         guard exchanges.isEmpty else { return }
         idleSince = workspace.now
         if !isDoomed, !isLingering { schedule(idleDeadline, workspace) }
+    }
+
+    // MARK: What speaks
+
+    override func greet(_ bytes: Span<UInt8>, _ worker: Worker) -> Bool {
+        if preface.isRefused { return false }
+        switch preface.received(bytes) {
+        case .begun: return true
+        case .undecided: return false
+        case .http2, .unknown:
+            isGreeting = false
+            return true
+        case .http1(let isHead):
+            worker.refused(.http1Clients, on: self)
+            refuse(isHead ? HTTP1Answer.head : HTTP1Answer.whole, worker)
+        case .tls:
+            worker.refused(.tlsClients, on: self)
+            refuse(.empty, worker)
+        }
+        return false
+    }
+
+    private func refuse(_ words: ByteView, _ worker: Worker) {
+        if finish(worker, patience: 0, saying: words) == .ended { worker.doom(self) }
     }
 
     // MARK: What was noted

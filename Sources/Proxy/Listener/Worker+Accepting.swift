@@ -65,11 +65,22 @@ extension Worker {
         table[Int(descriptor)].connection = connection
         connectionCount += 1
         workspace.system.watch(tag)
-        connection.markDirty(workspace)
         if isDraining {
             connection.beginDrain(spread: 0, limit: drainLimit, self)
         } else if listener.socket == nil {
             connection.beginDrain(spread: 0, limit: listener.terms.timeouts.drain, self)
         }
+    }
+
+    /// A client speaks another protocol than HTTP/2; logged at most once a second.
+    func refused(_ event: Counters.Event, on connection: DownstreamConnection) {
+        workspace.counters.add(event)
+        guard workspace.now >= protocolQuietUntil else { return }
+        protocolQuietUntil = workspace.now + Self.quietNanoseconds
+        let words =
+            event == .tlsClients
+            ? "a TLS handshake on a cleartext listener, which was closed"
+            : "a client speaks HTTP/1, and was answered with 505"
+        workspace.log.write(.warning, "\(words) \(connection.describe())")
     }
 }

@@ -36,6 +36,10 @@ final class OutputBuffer {
         count &+= byteCount
     }
 
+    func append(_ bytes: ByteView) {
+        if let start = unsafe bytes.pointer { unsafe append(start, bytes.count) }
+    }
+
     func removeAll() { count = 0 }
 
     /// Looks at the bytes that were appended last.
@@ -130,6 +134,10 @@ final class ReadBuffer {
     @unsafe
     func fill<Result>(_ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
         unsafe body(UnsafeMutableRawBufferPointer(start: start, count: capacity))
+    }
+
+    func use<Result>(_ count: Int, _ body: (Span<UInt8>) -> Result) -> Result {
+        unsafe body(Span(_unsafeBytes: bytes(count)))
     }
 
     @unsafe

@@ -7,6 +7,8 @@ public final class Counters: Sendable {
         case installations, acceptExhausted
         case tlsHandshakes, tlsHandshakeFailures, identitiesEnded
         case upstreamHandshakes, upstreamHandshakeFailures, upstreamHandshakesResumed
+        /// Connections of clients that speak something else.
+        case http1Clients, tlsClients
 
         public var name: String { "\(self)" }
     }
