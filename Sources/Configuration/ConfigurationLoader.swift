@@ -66,7 +66,9 @@ public enum ConfigurationLoader {
         files: [String]
     ) -> LoadResult {
         var tree = Tree()
-        tree.reserve(for: sources.reduce(0) { $0 + $1.bytes.count })
+        let bytes = sources.reduce(0) { $0 + $1.bytes.count }
+        tree.reserve(for: bytes)
+        let kept = bytes <= Outline.bytesMax ? sources : []
         var digest = Digest()
         var faults: [Diagnostic] = []
         for source in sources {
@@ -93,6 +95,7 @@ public enum ConfigurationLoader {
         }
         var result = LoadResult(.success(snapshot, warnings: diagnostics), files: files)
         result.watchesFiles = builder.watchesFiles
+        result.sources = kept
         return result
     }
 }
@@ -123,6 +126,8 @@ public struct LoadResult: Sendable {
     public let files: [String]
     /// False where the configuration says `watch: off`: only SIGHUP loads it again.
     public internal(set) var watchesFiles = true
+    /// What was read, for an `Outline`; nothing where that is too much.
+    public internal(set) var sources: [Source] = []
     /// Diagnostics beyond the first thousand.
     public let omitted: Int
 

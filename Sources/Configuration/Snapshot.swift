@@ -44,27 +44,47 @@ public final class ListenerTerms: Sendable {
     public let routes: RouteTable
     public let limits: DownstreamLimits
     public let timeouts: DownstreamTimeouts
-    public let paths: Paths
+    public let intake: Intake
     /// Nil is cleartext.
     public let tls: ServerTLSTerms?
 
-    public enum Paths: Sendable {
-        /// gRPC requests have paths in gRPC's own grammar.
-        case strict
-        /// They may have others.
-        case relaxed
+    /// What is asked of requests, and done to them, before they are routed.
+    public struct Intake: Sendable {
+        public enum Paths: Sendable {
+            /// gRPC requests have paths in gRPC's own grammar.
+            case strict
+            /// They may have others.
+            case relaxed
+        }
+
+        /// What becomes of `x-request-id`.
+        public enum RequestID: Int, Sendable {
+            /// Passed on as it came, if it came.
+            case pass
+            /// Made where none came, or none that may be believed.
+            case make
+            /// Always made.
+            case replace
+        }
+
+        public var paths = Paths.strict
+        public var requestID = RequestID.pass
+        /// Requests that passed this process before are refused.
+        public var refusesLoops = true
+
+        public init() {}
     }
 
     public init(
         name: String, address: SocketAddress, routes: RouteTable,
-        speech: (tls: ServerTLSTerms?, paths: Paths),
+        speech: (tls: ServerTLSTerms?, intake: Intake),
         bounds: (limits: DownstreamLimits, timeouts: DownstreamTimeouts)
     ) {
         self.name = name
         shortName = ShortName(name)
         self.address = address
         self.routes = routes
-        paths = speech.paths
+        intake = speech.intake
         tls = speech.tls
         limits = bounds.limits
         timeouts = bounds.timeouts

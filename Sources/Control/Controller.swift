@@ -92,7 +92,8 @@ public final class Controller {
         SupervisorTerms.clearEnvironment()
         log = EventLog(waker: bell.waker)
         stopper = Stopper(waker: bell.waker)
-        state = ProcessState(accessLog, stopper, LogLevel(logger.logLevel))
+        state = ProcessState(
+            accessLog, stopper, LogLevel(logger.logLevel), options.environment)
         inherited = InheritedSockets(names: options.supervisor.socketNames)
         ports = Ports(state, inherited)
         resources = SharedResources(inherited)
@@ -112,6 +113,7 @@ public final class Controller {
     /// Loads the configuration, listens and starts the workers: connections are accepted from now
     /// on. `serve` is to follow.
     public func start() throws(StartError) {
+        Descriptors.raiseLimit()
         // Seen before it is read, so that a change in between is found.
         watch.watch([options.path], readSince: .max)
         let result = load()
@@ -128,7 +130,7 @@ public final class Controller {
         try startWorkers()
         let workers = workers
         state.change { $0.workers = workers }
-        install(installation)
+        install(installation, result.sources)
         state.change { $0.reloads = .init() }
         let count = workers.count
         logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
@@ -231,7 +233,7 @@ public final class Controller {
             return logger.info("reload: nothing changed")
         }
         do {
-            install(try resources.installation(of: next))
+            install(try resources.installation(of: next), result.sources)
             logger.notice("reloaded revision=\(next.revision) \(summary(next))")
         } catch {
             logger.error("reload refused, revision \(snapshot?.revision ?? "") stays: \(error)")
@@ -247,7 +249,7 @@ public final class Controller {
         }
     }
 
-    private func install(_ installation: Installation) {
+    private func install(_ installation: Installation, _ sources: [Source]) {
         let log = log
         if let snapshot { replaced.append(snapshot) }
         snapshot = installation.snapshot
@@ -256,6 +258,7 @@ public final class Controller {
         }
         state.change {
             $0.snapshot = installation.snapshot
+            $0.sources = installation.snapshot.telemetry.admin == nil ? [] : sources
             $0.connections = installation.sockets.map(\.connections)
             $0.counts = installation.counts
             $0.loadedAt = Waiting.nowSince1970()

@@ -15,6 +15,7 @@ public final class Route: Sendable {
     public let timeout: Int64
     /// A stream on which nothing passed either way for so long is ended; 0 is never.
     public let idleTimeout: Int64
+    public let messages: MessageLimits
     public let rewrite: Rewrite?
     public let requestHeaders: HeaderEdits?
     public let responseHeaders: HeaderEdits?
@@ -32,6 +33,7 @@ public final class Route: Sendable {
     public struct Terms: Sendable {
         public var timeout: Int64 = 0
         public var idleTimeout: Int64 = 0
+        public var messages = MessageLimits.none
         public var rewrite: Rewrite?
         public var requestHeaders: HeaderEdits?
         public var responseHeaders: HeaderEdits?
@@ -52,12 +54,22 @@ public final class Route: Sendable {
         }
         timeout = terms.timeout
         idleTimeout = terms.idleTimeout
+        messages = terms.messages
         rewrite = terms.rewrite
         requestHeaders = terms.requestHeaders
         responseHeaders = terms.responseHeaders
         isGRPCOnly = terms.isGRPCOnly
         isLogged = terms.isLogged
     }
+}
+
+/// How large a gRPC message may be each way, compressed as it is sent, in bytes. `UInt32.max` is no
+/// limit: no prefix says more.
+public struct MessageLimits: Sendable, Equatable {
+    public static let none = MessageLimits()
+
+    public var requestBytes: UInt32 = .max
+    public var responseBytes: UInt32 = .max
 }
 
 /// Backends by weight; one draw of a random number picks one.

@@ -5,6 +5,8 @@ public struct GRPCMessageCounter: Equatable, BitwiseCopyable, Sendable {
 
     /// Messages whose last byte has passed.
     public private(set) var count: UInt32 = 0
+    /// The most bytes that a prefix has announced.
+    public private(set) var largest: UInt32 = 0
     /// Bytes of the current message that are still to pass, once its prefix has.
     private var left: UInt32 = 0
     /// Of the current prefix: how many of its bytes have passed, and the length so far.
@@ -29,6 +31,7 @@ public struct GRPCMessageCounter: Equatable, BitwiseCopyable, Sendable {
             let passed = bytes.count &- 5
             if passed <= Int(body) {
                 left = body &- UInt32(truncatingIfNeeded: passed)
+                largest = max(largest, body)
                 if left == 0 { count &+= 1 }
                 return
             }
@@ -53,6 +56,7 @@ public struct GRPCMessageCounter: Equatable, BitwiseCopyable, Sendable {
             guard prefixPassed == Self.prefixBytes else { continue }
             prefixPassed = 0
             left = length
+            largest = max(largest, length)
             length = 0
             if left == 0 { count &+= 1 }
         }

@@ -65,6 +65,8 @@ public final class SimulatedSystem: System {
 
     public override func random() -> UInt64 { world.chance.next() }
 
+    public override var instance: UInt64 { 0x5111_0a7e_d000_0001 }
+
     // MARK: Sockets
 
     private func stream(_ descriptor: Int32, _ call: StaticString) -> SimulatedSocket? {

@@ -46,7 +46,7 @@ enum BoundaryFiles {
         "Sources/Proxy/TLS/TLSSession.swift": [.nonisolated: 1],
         "Sources/Proxy/Telemetry/AccessLogFormatter.swift": [.exclusivity: 5],
         "Sources/Proxy/Telemetry/Series.swift": [.exclusivity: 1],
-        "Sources/Proxy/Upstream/Attempt.swift": [.exclusivity: 6],
+        "Sources/Proxy/Upstream/Attempt.swift": [.exclusivity: 7],
         "Sources/Proxy/Upstream/Endpoint.swift": [.exclusivity: 1],
         "Sources/Proxy/Upstream/UpstreamConnection.swift": [.exclusivity: 2],
         "Sources/Proxy/Upstream/UpstreamPool.swift": [.exclusivity: 1],

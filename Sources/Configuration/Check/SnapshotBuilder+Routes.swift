@@ -91,6 +91,7 @@ extension SnapshotBuilder {
         terms.timeout = fields[.timeout].flatMap { checker.duration($0, "a timeout") } ?? 0
         terms.idleTimeout =
             fields[.idleTimeout].flatMap { checker.duration($0, "an idle timeout") } ?? 0
+        terms.messages = fields[.messageLimits].map(readMessageLimits) ?? .none
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
         terms.requestHeaders = fields[.requestHeaders].flatMap {
@@ -102,13 +103,28 @@ extension SnapshotBuilder {
         return terms
     }
 
+    private func readMessageLimits(_ node: NodeID) -> MessageLimits {
+        var limits = MessageLimits.none
+        guard let fields = checker.fields(node, MessageLimitsKey.self) else { return limits }
+        let range = MessageLimitsKey.range
+        if let value = fields[.request], let size = checker.size(value, "a message", range) {
+            limits.requestBytes = UInt32(clamping: size)
+        }
+        if let value = fields[.response], let size = checker.size(value, "a message", range) {
+            limits.responseBytes = UInt32(clamping: size)
+        }
+        return limits
+    }
+
     private func isOn(_ node: NodeID, _ what: String) -> Bool {
         checker.choice(node, what, ["on", "off"]) != 1
     }
 
     /// What only a forwarded request has would be ignored without backends.
     private func refuseForwardingTerms(_ fields: Fields<RouteKey>) {
-        let keys: [RouteKey] = [.timeout, .idleTimeout, .rewrite, .requestHeaders]
+        let keys: [RouteKey] = [
+            .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders,
+        ]
         for key in keys {
             guard let node = fields[key] else { continue }
             checker.fail(

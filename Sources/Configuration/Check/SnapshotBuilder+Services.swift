@@ -16,16 +16,29 @@ extension SnapshotBuilder {
         let address = fields[.address].flatMap { readAddress($0) }
         let tls = checkCleartext(fields, address)
         checkAddressIsFree(fields[.address], address)
-        let relaxed = fields[.paths].flatMap { checker.choice($0, "paths", ["strict", "relaxed"]) }
         let draft = ListenerDraft(
             name: name ?? "", node: node, address: address,
             limits: readLimits(fields[.limits]),
             timeouts: checker.options(
                 fields[.timeouts], OptionTables.downstreamTimeouts,
                 OptionObjects.downstreamTimeouts),
-            allowsRelaxedPaths: relaxed == 1, tls: tls)
+            intake: readIntake(fields), tls: tls)
         listeners.append(draft)
         if let name, listenerIndex[name] == nil { listenerIndex[name] = listeners.count - 1 }
+    }
+
+    private func readIntake(_ fields: Fields<ListenerKey>) -> ListenerTerms.Intake {
+        typealias Intake = ListenerTerms.Intake
+        var intake = Intake()
+        let paths = fields[.paths].flatMap { checker.choice($0, "paths", ["strict", "relaxed"]) }
+        if paths == 1 { intake.paths = .relaxed }
+        let requestID = fields[.requestID].flatMap {
+            checker.choice($0, "request_id", ["pass", "make", "replace"])
+        }
+        intake.requestID = requestID.flatMap(Intake.RequestID.init) ?? .pass
+        let loops = fields[.loops].flatMap { checker.choice($0, "loops", ["refuse", "allow"]) }
+        intake.refusesLoops = loops != 1
+        return intake
     }
 
     func addUpstream(_ node: NodeID) {

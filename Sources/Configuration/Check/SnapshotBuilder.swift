@@ -38,7 +38,7 @@ final class SnapshotBuilder {
         let address: SocketAddress?
         let limits: DownstreamLimits
         let timeouts: DownstreamTimeouts
-        let allowsRelaxedPaths: Bool
+        let intake: ListenerTerms.Intake
         let tls: ServerTLSTerms?
         var patterns: [RoutePattern] = []
         /// The node of each pattern's match.
@@ -107,7 +107,7 @@ final class SnapshotBuilder {
         guard let address = draft.address else { return nil }
         return ListenerTerms(
             name: draft.name, address: address, routes: table,
-            speech: (draft.tls, draft.allowsRelaxedPaths ? .relaxed : .strict),
+            speech: (draft.tls, draft.intake),
             bounds: (draft.limits, draft.timeouts))
     }
 

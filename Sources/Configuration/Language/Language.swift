@@ -53,7 +53,7 @@ enum RootKey: Int, LanguageKey {
 }
 
 enum ListenerKey: Int, LanguageKey {
-    case name, address, tls, paths, limits, timeouts, trustedProxies
+    case name, address, tls, paths, requestID, loops, limits, timeouts, trustedProxies
 
     static let table = makeTable("listener")
 
@@ -76,6 +76,17 @@ enum ListenerKey: Int, LanguageKey {
                 "paths", .choice(["strict", "relaxed"]),
                 "`relaxed` lets gRPC requests use paths outside gRPC's own grammar",
                 byDefault: "strict")
+        case .requestID:
+            Term(
+                "request_id", .choice(["pass", "make", "replace"]),
+                "`x-request-id`: `pass` leaves it as it came, `make` makes one where none came or "
+                    + "none that may be believed, `replace` always makes one",
+                byDefault: "pass")
+        case .loops:
+            Term(
+                "loops", .choice(["refuse", "allow"]),
+                "`refuse` marks requests in `via` and refuses those that come back",
+                byDefault: "refuse")
         case .limits:
             Term(
                 "limits", .object(OptionObjects.downstreamLimits), "What each client is allowed")

@@ -2,7 +2,7 @@
 
 enum RouteKey: Int, LanguageKey {
     case name, listeners, hostnames, matches, backends, respond, redirect, timeout, idleTimeout
-    case rewrite, requestHeaders, responseHeaders, retry, accessLog
+    case messageLimits, rewrite, requestHeaders, responseHeaders, retry, accessLog
 
     static let table = makeTable("route", oneOf: ["backends", "respond", "redirect"])
 
@@ -29,6 +29,11 @@ enum RouteKey: Int, LanguageKey {
         case .respond: Term("respond", .object(RespondKey.table), "An answer of Weir's own")
         case .redirect: Term("redirect", .object(RedirectKey.table), "A redirect of plain HTTP")
         case .timeout, .idleTimeout: timeTerm
+        case .messageLimits:
+            Term(
+                "message_limits", .object(MessageLimitsKey.table),
+                "How large one gRPC message may be; larger ones are RESOURCE_EXHAUSTED",
+                byDefault: "none")
         case .rewrite:
             Term(
                 "rewrite", .object(RewriteKey.table),
@@ -245,6 +250,26 @@ enum RewriteKey: Int, LanguageKey {
             Term(
                 "hostname", .text("a host, with or without a port", pattern: "[^ ]+"),
                 "Replaces `:authority`")
+        }
+    }
+}
+
+enum MessageLimitsKey: Int, LanguageKey {
+    case request, response
+
+    static let table = makeTable("message limits")
+    static let range: ClosedRange<Int64> = 1...1 << 31
+
+    var term: Term {
+        switch self {
+        case .request:
+            Term(
+                "request", .size(Self.range), "A message from the client, as it is sent",
+                byDefault: "none")
+        case .response:
+            Term(
+                "response", .size(Self.range), "A message from the server, as it is sent",
+                byDefault: "none")
         }
     }
 }

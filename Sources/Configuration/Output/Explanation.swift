@@ -106,7 +106,7 @@ public struct Explanation: Sendable {
             lines.append("refused: \(refusal.words)")
             return false
         case .plain:
-            guard request.isGRPC, listener.paths == .strict else { return true }
+            guard request.isGRPC, listener.intake.paths == .strict else { return true }
             lines.append("refused: the path is not in gRPC's grammar: UNIMPLEMENTED")
             return false
         }

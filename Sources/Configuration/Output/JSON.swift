@@ -31,7 +31,9 @@ public indirect enum JSON: Sendable {
             case "\"": text += "\\\""
             case "\\": text += "\\\\"
             case "\n": text += "\\n"
-            case _ where scalar.value < 0x20:
+            // Controls, and what other readers take for an end of line: the text is YAML, too.
+            case _ where scalar.value < 0x20, "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}",
+                "\u{feff}":
                 let digits = String(scalar.value, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: text.unicodeScalars.append(scalar)

@@ -51,6 +51,7 @@ final class HTTPPort {
     private let socket: ListeningSocket
     private let context: Context
     private var daemon: OpaquePointer?
+    private var acceptor: HTTPAcceptor?
 
     /// Nil where no thread or memory is left.
     init?(
@@ -60,12 +61,22 @@ final class HTTPPort {
         context = Context(answer)
         let pointer = unsafe Unmanaged.passUnretained(context).toOpaque()
         unsafe daemon = weir_http_start(
-            socket.descriptor, Self.connectionsMax, Self.timeoutSeconds, handleRequest, pointer)
-        guard unsafe daemon != nil else { return nil }
+            Self.connectionsMax, Self.timeoutSeconds, handleRequest, pointer)
+        guard let daemon = unsafe daemon else { return nil }
+        // Not Sendable, but the library takes connections from any thread.
+        let library = unsafe UInt(bitPattern: daemon)
+        acceptor = HTTPAcceptor(socket.descriptor) { descriptor, address, length in
+            let daemon = unsafe OpaquePointer(bitPattern: library)
+            unsafe _ = MHD_add_connection(daemon, descriptor, address, length)
+        }
+        guard acceptor != nil else { return nil }
     }
 
     /// Ends what is being answered, too.
-    deinit { if let daemon = unsafe daemon { unsafe MHD_stop_daemon(daemon) } }
+    deinit {
+        acceptor?.stop()
+        if let daemon = unsafe daemon { unsafe MHD_stop_daemon(daemon) }
+    }
 
     fileprivate static func respond(
         to request: HTTPRequest, _ connection: OpaquePointer?, _ pointer: UnsafeMutableRawPointer

@@ -18,12 +18,6 @@ enum ProcessFigures {
         return count > 3 ? count - 3 : 0
     }
 
-    static var descriptorsMax: UInt64 {
-        var limit = rlimit()
-        unsafe _ = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        return UInt64(limit.rlim_cur)
-    }
-
     static var cpuNanoseconds: UInt64 {
         var time = timespec()
         unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)

@@ -44,7 +44,7 @@ struct MetricsPage {
         page.family("process_open_fds", .gauge, "Descriptors that are open.")
         page.sample("process_open_fds", ProcessFigures.openDescriptors)
         page.family("process_max_fds", .gauge, "Descriptors that may be open.")
-        page.sample("process_max_fds", ProcessFigures.descriptorsMax)
+        page.sample("process_max_fds", Descriptors.limit)
         page.family("process_cpu_seconds_total", .counter, "Time on a CPU, user and kernel.")
         page.sample("process_cpu_seconds_total", seconds: ProcessFigures.cpuNanoseconds)
         page.family("weir_draining", .gauge, "1 once the process has been asked to end.")

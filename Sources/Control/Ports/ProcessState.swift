@@ -8,6 +8,8 @@ final class ProcessState: Sendable {
     struct Facts: Sendable {
         var startedAt: Int64 = 0
         var snapshot: Snapshot?
+        /// What it was made of, where an administration interface may be asked for it.
+        var sources: [Source] = []
         /// When it was installed, in nanoseconds since 1970.
         var loadedAt: Int64 = 0
         /// Why the last load was refused, one line for each error; empty after one that was not.
@@ -30,8 +32,14 @@ final class ProcessState: Sendable {
     let accessLog: AccessLog
     let stopper: Stopper
     let level: LogLevel
+    /// Of the process, which configurations refer to.
+    let environment: [String: String]
 
-    init(_ accessLog: AccessLog, _ stopper: Stopper, _ level: LogLevel) {
+    init(
+        _ accessLog: AccessLog, _ stopper: Stopper, _ level: LogLevel,
+        _ environment: [String: String]
+    ) {
+        self.environment = environment
         self.accessLog = accessLog
         self.stopper = stopper
         self.level = level

@@ -52,7 +52,8 @@ public final class Worker {
     var staleSeries: [SeriesWriter] = []
     var hasStaleSeries = false
     let latencyBounds = LatencyBuckets.bounds
-    var protocolQuietUntil = Int64.min
+    var warningQuietUntil = Int64.min
+    var exhaustedQuietUntil = Int64.min
     var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
 
     static let acceptsPerTurn = 64

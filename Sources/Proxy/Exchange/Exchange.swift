@@ -49,6 +49,8 @@ final class Exchange {
     /// The configuration that the exchange began with and ends with.
     var generation: Borrowed<Generation>?
     var pathServiceEnd = 0
+    /// No message from the client may be larger; known once there is a route.
+    var requestMessageBytesMax = UInt32.max
 
     /// END_STREAM was sent to the client.
     var isResponseSent = false
@@ -158,6 +160,7 @@ final class Exchange {
         series = nil
         generation = nil
         pathServiceEnd = 0
+        requestMessageBytesMax = .max
         isResponseSent = false
         resetsAfterResponse = false
     }

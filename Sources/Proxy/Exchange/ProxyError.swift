@@ -5,7 +5,7 @@ struct ProxyError {
     enum Kind: CaseIterable {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
-        case denied, identityEnded, noRoute, wrongContentType
+        case denied, identityEnded, noRoute, wrongContentType, loop, messageTooLarge
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
     }
@@ -49,7 +49,8 @@ struct ProxyError {
         switch kind {
         case .malformed, .badTimeout, .badResponse: .internalError
         case .unsupportedMethod, .badPath, .noRoute: .unimplemented
-        case .headersTooLarge, .pathTooLong: .resourceExhausted
+        case .headersTooLarge, .pathTooLong, .messageTooLarge: .resourceExhausted
+        case .loop: .aborted
         case .denied: .permissionDenied
         case .identityEnded: .unauthenticated
         case .wrongContentType: .internalError
@@ -72,6 +73,8 @@ struct ProxyError {
         case .identityEnded: 401
         case .noRoute: 404
         case .wrongContentType: 415
+        case .loop: 508
+        case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
         case .deadlineExceeded, .routeIdle: 504
         case .unreachable, .overLimit, .refused, .stalled: 503

@@ -10,7 +10,9 @@ enum RequestCheck {
         case refused(ProxyError)
     }
 
-    static func check(_ exchange: Exchange, _ listener: ListenerTerms) -> Verdict {
+    static func check(
+        _ exchange: Exchange, _ listener: ListenerTerms, _ hop: HopMarker
+    ) -> Verdict {
         let head = exchange.head
         let headers = exchange.request.headers
         if let fault = head.fault { return .refused(error(fault)) }
@@ -26,6 +28,10 @@ enum RequestCheck {
             return malformed("the :scheme is not that of the connection")
         }
         if let words = authorityFault(head, headers) { return malformed(words) }
+        if head.via >= 0, listener.intake.refusesLoops, hop.isIn(headers) {
+            let words = "the request has passed this proxy before"
+            return .refused(ProxyError(.loop, .weir, words))
+        }
         return path(exchange, listener, method)
     }
 
@@ -75,13 +81,20 @@ enum RequestCheck {
         switch path.use(RequestPath.check) {
         case .grpc(let serviceEnd): return .fine(serviceEnd: serviceEnd)
         case .plain:
-            if !exchange.isGRPC || listener.paths == .relaxed { return .fine(serviceEnd: 0) }
+            if !exchange.isGRPC || listener.intake.paths == .relaxed { return .fine(serviceEnd: 0) }
             let words = "the path is not /Service/Method in gRPC's grammar"
             return .refused(ProxyError(.badPath, .downstream, words))
         case .refused(let refusal):
             if path.equals("*"), method.equals("OPTIONS") { return .fine(serviceEnd: 0) }
             return .refused(ProxyError(.badPath, .downstream, "\(refusal.words)"))
         }
+    }
+}
+
+extension HopMarker {
+    /// Whether any of the block's `via` has it.
+    fileprivate func isIn(_ headers: HeaderBlock) -> Bool {
+        (0..<headers.count).contains { headers.name($0).equals("via") && isIn(headers.value($0)) }
     }
 }
 

@@ -19,6 +19,9 @@ struct RequestHead: BitwiseCopyable {
     private(set) var te = absent
     private(set) var grpcTimeout = absent
     private(set) var requestID = absent
+    private(set) var hasSeveralRequestIDs = false
+    /// The last of them.
+    private(set) var via = absent
     private(set) var fault: Fault?
     var isGRPC = false
 
@@ -32,7 +35,10 @@ struct RequestHead: BitwiseCopyable {
         case .authority: authority = place
         case .scheme: scheme = place
         case .te: te = place
-        case .requestID: requestID = place
+        case .requestID:
+            hasSeveralRequestIDs = requestID >= 0
+            requestID = place
+        case .via: via = place
         case .host:
             if host >= 0 { found(.repeatedHost) }
             host = place

@@ -9,9 +9,13 @@ extension Worker {
     func requestProgressed(_ exchange: Exchange) {
         exchange.request.flow.processed()
         switch exchange.phase {
-        case .forwarding: resumeRequest(exchange)
+        case .forwarding, .waiting:
+            if exchange.account.requestMessages.largest > exchange.requestMessageBytesMax {
+                return refuseMessage(exchange)
+            }
+            if exchange.phase == .forwarding { resumeRequest(exchange) }
         case .receiving: if exchange.request.flow.hasHeaders { begin(exchange) }
-        case .deciding, .waiting: return
+        case .deciding: return
         case .answering, .over: exchange.request.discard(returning: workspace.segments)
         }
     }
@@ -41,11 +45,15 @@ extension Worker {
         exchange.timer = workspace.timers.schedule(
             .exchange(Borrowed(exchange)), at: nextDeadline(exchange))
         let verdict = connection.use { connection in
-            connection.listener.borrowedTerms.use { RequestCheck.check(exchange, $0) }
+            connection.listener.borrowedTerms.use { terms in
+                if terms.intake.requestID != .pass { identify(exchange, terms.intake.requestID) }
+                return RequestCheck.check(exchange, terms, workspace.hop)
+            }
         }
         switch verdict {
         case .refused(let error):
             countLimit(of: exchange)
+            if error.kind == .loop { warnOfLoop(connection) }
             answer(exchange, error)
         case .fine(let serviceEnd):
             exchange.pathServiceEnd = serviceEnd
@@ -56,6 +64,10 @@ extension Worker {
             guard armDeadline(exchange) else { return }
             decide(exchange)
         }
+    }
+
+    private func warnOfLoop(_ connection: Borrowed<DownstreamConnection>) {
+        connection.use { warnRarely("a request came back in a forwarding loop \($0.describe())") }
     }
 
     private func countLimit(of exchange: Exchange) {
@@ -117,6 +129,13 @@ extension Worker {
             workspace.timers.move(exchange.timer, to: nextDeadline(exchange))
         }
         if route.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+        if route.messages != .none, exchange.isGRPC {
+            exchange.requestMessageBytesMax = route.messages.requestBytes
+            exchange.attempt.use { $0.messageBytesMax = route.messages.responseBytes }
+            if exchange.account.requestMessages.largest > exchange.requestMessageBytesMax {
+                return refuseMessage(exchange)
+            }
+        }
         if route.soleUpstream >= 0 { return send(exchange, to: route.soleUpstream) }
         switch route.action {
         case .forward(let backends):
@@ -124,6 +143,16 @@ extension Worker {
         case .respond(let response): respond(exchange, response)
         case .redirect(let redirect): respond(exchange, redirect)
         }
+    }
+
+    /// A message's prefix says that it is larger than the route allows.
+    private func refuseMessage(_ exchange: Exchange) {
+        exchange.downstream.connection?.use { $0.tripped(.requestMessage, self) }
+        let words =
+            "a message of \(exchange.account.requestMessages.largest) bytes, which is more than "
+            + "the \(exchange.requestMessageBytesMax) of the route's limit"
+        fail(
+            exchange, ProxyError(.messageTooLarge, .downstream, words, limit: .requestMessage))
     }
 
     private func refuseContentType(_ exchange: Exchange) {
@@ -168,11 +197,23 @@ extension Worker {
         guard let pool = exchange.generation?.use({ $0.borrowedPools[upstream] }) else { return }
         pool.use { pool in
             if pool.terms.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+            mark(exchange)
             exchange.attempt.use { attempt in
                 attempt.pool = Borrowed(pool)
                 place(attempt, in: pool)
             }
         }
+    }
+
+    /// Makes the request known again, should it come back.
+    @inline(always)
+    private func mark(_ exchange: Exchange) {
+        let refusesLoops = exchange.downstream.connection?.use { connection in
+            connection.listener.borrowedTerms.use { $0.intake.refusesLoops }
+        }
+        guard refusesLoops == true else { return }
+        _ = exchange.request.headers.append(
+            ByteView("via"), workspace.hop.value, in: &exchange.arena, from: workspace.blocks)
     }
 
     func place(_ attempt: Attempt, in pool: UpstreamPool) {

@@ -1,3 +1,4 @@
+internal import Configuration
 internal import Rules
 internal import Wire
 
@@ -34,10 +35,20 @@ extension Worker {
         case .headerList: limit = .upstreamHeaderList
         case .trailers: limit = .upstreamTrailers
         case .interimResponses: limit = .upstreamInterimResponses
+        case .message: return refuseMessage(exchange, attempt)
         }
         attempt.upstream.connection?.use { $0.tripped(limit, self) }
         let words = "the response is over \(limit.name)"
         fail(exchange, ProxyError(.badResponse, .upstream, words, limit: limit))
+    }
+
+    /// What came before the message is passed on, if headers were.
+    private func refuseMessage(_ exchange: Exchange, _ attempt: Attempt) {
+        attempt.upstream.connection?.use { $0.tripped(.responseMessage, self) }
+        let words =
+            "a message of \(attempt.gate.largest) bytes from the server, which is more than the "
+            + "\(attempt.messageBytesMax) of the route's limit"
+        fail(exchange, ProxyError(.messageTooLarge, .upstream, words, limit: .responseMessage))
     }
 
     /// 1xx responses mean nothing to gRPC (its HTTP/2 mapping lets clients skip them); others get
@@ -232,7 +243,10 @@ extension Worker {
     func answer(_ exchange: Exchange, _ error: ProxyError) {
         guard exchange.downstream.isOpen, exchange.phase != .over else { return }
         let isFinished = exchange.attempt.use { $0.response.flow.isFinished }
-        if isFinished { return }
+        if isFinished {
+            exchange.request.discard(returning: workspace.segments)
+            return refuseRest(exchange)
+        }
         exchange.note(error, workspace.blocks)
         let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
         if !hasStarted { return answerLocally(exchange, error) }
@@ -359,14 +373,30 @@ extension Worker {
         exchange.resetsAfterResponse = !exchange.request.flow.isEnded
         exchange.attempt.use { attempt in
             attempt.response.reset(returning: workspace.segments)
-            let headers = fill(attempt)
+            var headers = fill(attempt)
             attempt.answers(headers)
+            appendRequestID(exchange, to: &headers, attempt)
             attempt.outgoingHeaders = isRoutes ? edited(headers, exchange, attempt) : headers
             attempt.response.flow.headersReceived()
             attempt.response.flow.endReceived()
             _ = attempt.response.flow.advance(available: attempt.response.body.count)
         }
         submitResponse(exchange, hasBody: hasBody)
+    }
+
+    /// Who gets an answer of Weir's own can say which log line it is about.
+    private func appendRequestID(
+        _ exchange: Exchange, to block: inout HeaderBlock, _ attempt: Attempt
+    ) {
+        let policy = exchange.downstream.connection?.use {
+            $0.listener.terms.intake.requestID
+        }
+        guard let policy, policy != .pass,
+            let id = exchange.request.headers.value(at: exchange.head.requestID)
+        else { return }
+        _ = block.append(
+            ByteView(RequestID.name), id, isIndexed: false, in: &attempt.arena,
+            from: workspace.blocks)
     }
 
     private func statusFields(

@@ -112,7 +112,18 @@ final class ClientSession: HTTP2Session {
         dataReceived(bytes.byteCount)
         guard let attempt = attempt(of: streamID) else { return }
         let now = workspace.use { $0.now }
-        segments.use { pool in attempt.use { $0.responseBytesReceived(bytes, pool, now: now) } }
+        segments.use { pool in
+            attempt.use { attempt in
+                guard attempt.messageBytesMax < .max else {
+                    return attempt.responseBytesReceived(bytes, pool, now: now)
+                }
+                let count = unsafe bytes.withUnsafeBytes {
+                    unsafe attempt.admitted(Span(_unsafeBytes: $0))
+                }
+                attempt.responseBytesReceived(bytes.extracting(first: count), pool, now: now)
+                if count < bytes.byteCount { attempt.foundLargeMessage() }
+            }
+        }
         note(attempt) { _ in }
     }
 

@@ -32,7 +32,9 @@ extension Worker {
         for listener in listeners { workspace.system.unwatch(listener.tag.descriptor) }
         let at = workspace.now + Self.acceptRestNanoseconds
         acceptTimer = workspace.timers.schedule(.accepting, at: at)
-        workspace.log.write(.error, "out of descriptors: accepting rests for 100 ms")
+        guard workspace.now >= exhaustedQuietUntil else { return }
+        exhaustedQuietUntil = workspace.now + Self.quietNanoseconds
+        workspace.log.write(.error, "out of descriptors: accepting rests, for 100 ms at a time")
     }
 
     func resumeAccepting() {
@@ -72,15 +74,20 @@ extension Worker {
         }
     }
 
-    /// A client speaks another protocol than HTTP/2; logged at most once a second.
+    /// A client speaks another protocol than HTTP/2.
     func refused(_ event: Counters.Event, on connection: DownstreamConnection) {
         workspace.counters.add(event)
-        guard workspace.now >= protocolQuietUntil else { return }
-        protocolQuietUntil = workspace.now + Self.quietNanoseconds
         let words =
             event == .tlsClients
             ? "a TLS handshake on a cleartext listener, which was closed"
             : "a client speaks HTTP/1, and was answered with 505"
-        workspace.log.write(.warning, "\(words) \(connection.describe())")
+        warnRarely("\(words) \(connection.describe())")
+    }
+
+    /// What clients may cause as often as they like: logged at most once a second.
+    func warnRarely(_ words: @autoclosure () -> String) {
+        guard workspace.now >= warningQuietUntil else { return }
+        warningQuietUntil = workspace.now + Self.quietNanoseconds
+        workspace.log.write(.warning, words())
     }
 }

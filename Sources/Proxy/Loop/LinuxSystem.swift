@@ -6,6 +6,7 @@ public import Wire
 @safe
 public final class LinuxSystem: System {
     private static let eventsMax = 512
+    private static let processInstance = UInt64.random(in: .min ... .max)
     private let epoll: Int32
     private let events: UnsafeMutablePointer<epoll_event>
     private let bell: Bell
@@ -53,6 +54,8 @@ public final class LinuxSystem: System {
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)
     }
+
+    public override var instance: UInt64 { Self.processInstance }
 
     // MARK: Sockets
 

@@ -106,11 +106,20 @@ extension SocketAddress {
                 let form = unsafe bytes.load(as: sockaddr_in6.self)
                 let high = unsafe bytes.load(fromByteOffset: 8, as: UInt64.self)
                 let low = unsafe bytes.load(fromByteOffset: 16, as: UInt64.self)
-                return .ipv6(
+                return SocketAddress(
                     high: UInt64(bigEndian: high), low: UInt64(bigEndian: low),
                     port: UInt16(bigEndian: form.sin6_port))
             default: return .unix(path: "")
             }
         }
+    }
+
+    /// IPv6, or the IPv4 address that is mapped into it (RFC 4291, 2.5.5.2): a client that came to
+    /// `[::]` by IPv4.
+    private init(high: UInt64, low: UInt64, port: UInt16) {
+        self =
+            high == 0 && low >> 32 == 0xffff
+            ? .ipv4(address: UInt32(truncatingIfNeeded: low), port: port)
+            : .ipv6(high: high, low: low, port: port)
     }
 }

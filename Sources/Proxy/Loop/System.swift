@@ -67,6 +67,9 @@ open class System {
 
     open func random() -> UInt64 { preconditionFailure("subclass") }
 
+    /// A random number that stays as long as the process: it tells it from all other proxies.
+    open var instance: UInt64 { preconditionFailure("subclass") }
+
     // MARK: Sockets
 
     open func accept(_ listener: Int32) -> Accepted { preconditionFailure("subclass") }

@@ -43,6 +43,8 @@ final class Workspace {
         capacity: Workspace.outputBytes + 2 * OutputBuffer.frameBytesMax + (32 << 10))
     let counters = Counters()
     let log: EventLog
+    /// Marks what passed here.
+    let hop: HopMarker
 
     /// The time at which the turn began; one clock read a turn.
     @safe @exclusivity(unchecked) var now: Int64
@@ -62,6 +64,7 @@ final class Workspace {
     init(_ system: System, _ log: EventLog) {
         self.system = system
         self.log = log
+        hop = HopMarker(system.instance)
         now = system.now()
         timers = TimerWheel(now: now)
         events.reserveCapacity(4096)

@@ -44,8 +44,8 @@ struct ExchangeEnd: BitwiseCopyable {
         case complete, respond, redirect
         // Those of `ProxyError.Kind`.
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
-        case denied, identityEnded, noRoute, wrongContentType, deadlineExceeded, routeIdle,
-            bodyIdle, stalled
+        case denied, identityEnded, noRoute, wrongContentType, loop, messageTooLarge
+        case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
         case clientReset, clientLost, protocolError, streamRefused, connectionEnded
@@ -109,6 +109,8 @@ extension ExchangeEnd.Reason {
             case .identityEnded: .identityEnded
             case .noRoute: .noRoute
             case .wrongContentType: .wrongContentType
+            case .loop: .loop
+            case .messageTooLarge: .messageTooLarge
             case .deadlineExceeded: .deadlineExceeded
             case .routeIdle: .routeIdle
             case .bodyIdle: .bodyIdle
@@ -139,6 +141,8 @@ extension ExchangeEnd.Reason {
         case .identityEnded: "identity_ended"
         case .noRoute: "no_route"
         case .wrongContentType: "wrong_content_type"
+        case .loop: "loop"
+        case .messageTooLarge: "message_too_large"
         case .deadlineExceeded: "deadline_exceeded"
         case .routeIdle: "route_idle"
         case .bodyIdle: "body_idle"

@@ -6,7 +6,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     case pings, settings, emptyData, quietFrames, earlyResets, resets, continuations
     case controlFramesQueued, unreadOutput
     case preface, settingsAck, headerBlock, bodyIdle, stalledWriter, idle, connectionAge, drain
-    case routeIdle
+    case routeIdle, requestMessage, responseMessage
     case upstreamConnections, upstreamRequests, upstreamPending, upstreamConnect
     case upstreamHandshake
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
@@ -43,6 +43,8 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
         case .connectionAge: "connection_age"
         case .drain: "drain"
         case .routeIdle: "idle_timeout"
+        case .requestMessage: "message_limits.request"
+        case .responseMessage: "message_limits.response"
         case .upstreamConnections: "upstream.connections"
         case .upstreamRequests: "upstream.requests"
         case .upstreamPending: "upstream.pending"

@@ -12,7 +12,7 @@ internal import Wire
 final class Attempt {
     enum State { case idle, pending, streaming, abandoned, closed }
 
-    enum Fault { case headerList, trailers, interimResponses }
+    enum Fault { case headerList, trailers, interimResponses, message }
 
     private static let abuseFactor = 4
 
@@ -32,6 +32,9 @@ final class Attempt {
     /// The server sent RST_STREAM.
     var wasReset = false
     private(set) var fault: Fault?
+    /// No message of the response may be larger.
+    @safe @exclusivity(unchecked) var messageBytesMax = UInt32.max
+    private(set) var gate = GRPCMessageGate()
     /// What goes to the client: the response's headers as they came, or edited.
     var outgoingHeaders = HeaderBlock()
     /// The request's HEADERS did not fit a frame or came too late: they never left.
@@ -105,9 +108,20 @@ final class Attempt {
 
     @inline(always)
     func responseBytesReceived(_ bytes: RawSpan, _ pool: SegmentPool, now: Int64) {
-        if state == .abandoned { return }
+        if state == .abandoned || fault == .message { return }
         response.bodyReceived(bytes, pool, now: now)
     }
+
+    /// How many of the response's next bytes may pass.
+    func admitted(_ bytes: Span<UInt8>) -> Int {
+        guard let admitted = gate.admitted(bytes, bytesMax: messageBytesMax) else {
+            return bytes.count
+        }
+        return admitted
+    }
+
+    /// A message is larger than allowed: nothing of it is passed on.
+    func foundLargeMessage() { fault = fault ?? .message }
 
     @inline(always)
     private func isOverLimit(isTrailer: Bool, factor: Int = 1) -> Bool {
@@ -173,6 +187,10 @@ final class Attempt {
         grpcStatus = ExchangeAccount.noStatus
         wasReset = false
         fault = nil
+        if messageBytesMax != .max {
+            messageBytesMax = .max
+            gate = GRPCMessageGate()
+        }
         failedToSend = false
         state = .idle
         pool = nil

@@ -23,6 +23,8 @@ import Wire
         case .identityEnded: Answer(grpc: .unauthenticated, http: 401, reset: .internalError)
         case .noRoute: Answer(grpc: .unimplemented, http: 404, reset: .internalError)
         case .wrongContentType: Answer(grpc: .internalError, http: 415, reset: .internalError)
+        case .loop: Answer(grpc: .aborted, http: 508, reset: .internalError)
+        case .messageTooLarge: Answer(grpc: .resourceExhausted, http: 413, reset: .internalError)
         case .deadlineExceeded, .routeIdle:
             Answer(grpc: .deadlineExceeded, http: 504, reset: .cancel)
         case .bodyIdle: Answer(grpc: .cancelled, http: 408, reset: .cancel)

@@ -7,6 +7,7 @@ final class RecordingSystem: System {
 
     override func now() -> Int64 { time }
     override func random() -> UInt64 { 0 }
+    override var instance: UInt64 { 0x1234 }
     override var waker: Waker { .silent }
 
     override func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Sent {
