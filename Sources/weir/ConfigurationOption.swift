@@ -6,8 +6,11 @@ struct ConfigurationOption: ParsableArguments {
     @Option(name: .customLong("config"), help: "A YAML file, or a directory of *.yaml files.")
     var path: String
 
-    /// The snapshot. Warnings go to standard error; errors too, and they end the command.
-    func load() throws -> Snapshot {
+    func load() throws -> Snapshot { try loadWithSources().snapshot }
+
+    /// The snapshot, and what it was made of. Warnings go to standard error; errors too, and they
+    /// end the command.
+    func loadWithSources() throws -> (snapshot: Snapshot, sources: [Source]) {
         let result = ConfigurationLoader.load(path: path, environment: Environment.variables)
         for line in result.diagnostics.lines(omitted: result.omitted) {
             StandardError.write(line + "\n")
@@ -15,6 +18,6 @@ struct ConfigurationOption: ParsableArguments {
         guard let snapshot = result.snapshot else {
             throw result.isUnreadable ? ExitCode.cannot : ExitCode.no
         }
-        return snapshot
+        return (snapshot, result.sources)
     }
 }

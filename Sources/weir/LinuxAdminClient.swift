@@ -13,6 +13,11 @@ enum AdminClient {
     private static let bytesMax = 64 << 20
     private static let timeoutSeconds = 10
 
+    /// A socket's path, with `unix:` in front or without.
+    static func path(_ text: String) -> String {
+        text.hasPrefix("unix:") ? String(text.dropFirst("unix:".count)) : text
+    }
+
     /// The body of a page; throws where nobody answers, or with anything but 200.
     static func get(_ page: String, socket path: String) throws(Failure) -> String {
         let answer = try ask("GET \(page) HTTP/1.0\r\nHost: weir\r\n\r\n", path)

@@ -11,6 +11,11 @@ struct Status: ParsableCommand {
             status: 0 it answered, 1 it is draining, 2 there is no answer.
             """)
 
+    enum Page: String, ExpressibleByArgument, CaseIterable { case summary, routes, connections }
+
+    @Argument(help: "summary, routes (in their compiled order) or connections.")
+    var page = Page.summary
+
     @Option(help: "The configuration that the running one was started with.")
     var config: String?
 
@@ -29,8 +34,7 @@ struct Status: ParsableCommand {
     func run() throws {
         let path = try socketPath()
         do {
-            let page = try AdminClient.get(json ? "/status" : "/", socket: path)
-            print(page, terminator: "")
+            print(try AdminClient.get(address, socket: path), terminator: "")
             let isDraining = try AdminClient.get("/status", socket: path).contains(
                 "\"draining\": true")
             if isDraining { throw ExitCode.no }
@@ -40,8 +44,16 @@ struct Status: ParsableCommand {
         }
     }
 
+    private var address: String {
+        switch page {
+        case .summary: json ? "/status" : "/"
+        case .routes: json ? "/routes" : "/text/routes"
+        case .connections: json ? "/connections" : "/text/connections"
+        }
+    }
+
     private func socketPath() throws -> String {
-        if let admin { return admin.hasPrefix("unix:") ? String(admin.dropFirst(5)) : admin }
+        if let admin { return AdminClient.path(admin) }
         guard let config else { return "" }
         let result = ConfigurationLoader.load(path: config, environment: Environment.variables)
         if case .unix(let path) = result.snapshot?.telemetry.admin { return path }

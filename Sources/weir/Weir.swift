@@ -10,7 +10,8 @@ struct Weir: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Run.self, Status.self, Check.self, Explain.self, Schema.self, Demo.self, Version.self,
+            Run.self, Init.self, Status.self, Check.self, Explain.self, Schema.self, Demo.self,
+            Version.self,
         ])
 }
 

@@ -63,12 +63,8 @@ final class HTTPPort {
         unsafe daemon = weir_http_start(
             Self.connectionsMax, Self.timeoutSeconds, handleRequest, pointer)
         guard let daemon = unsafe daemon else { return nil }
-        // Not Sendable, but the library takes connections from any thread.
-        let library = unsafe UInt(bitPattern: daemon)
-        acceptor = HTTPAcceptor(socket.descriptor) { descriptor, address, length in
-            let daemon = unsafe OpaquePointer(bitPattern: library)
-            unsafe _ = MHD_add_connection(daemon, descriptor, address, length)
-        }
+        // As a number, which any thread may have: the library takes connections from any.
+        acceptor = HTTPAcceptor(socket.descriptor, for: unsafe UInt(bitPattern: daemon))
         guard acceptor != nil else { return nil }
     }
 

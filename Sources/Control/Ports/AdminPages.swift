@@ -6,7 +6,6 @@ internal import Wire
 
 /// The administration interface: docs/admin.md has its pages.
 struct AdminPages {
-    private static let connectionsMax = 1_000
     let state: ProcessState
     /// Who may ask, besides root.
     let userID: UInt32
@@ -16,11 +15,16 @@ struct AdminPages {
             return HTTPResponse(403, "only root and the user that Weir runs as may ask here\n")
         }
         let pages: [String: (methods: [String], page: (HTTPRequest) -> HTTPResponse)] = [
-            "/": (["GET", "HEAD"], { _ in HTTPResponse(200, summary) }),
+            "/": (["GET", "HEAD"], { _ in HTTPResponse(200, AdminText(state).summary) }),
             "/status": (["GET", "HEAD"], { _ in json(status) }),
             "/routes": (["GET", "HEAD"], { _ in json(routes) }),
             "/upstreams": (["GET", "HEAD"], { _ in json(upstreams) }),
             "/connections": (["GET", "HEAD"], { _ in json(connections) }),
+            "/configuration": (["GET", "HEAD"], { _ in configuration() }),
+            "/text/routes": (["GET", "HEAD"], { _ in HTTPResponse(200, AdminText(state).routes) }),
+            "/text/connections": (
+                ["GET", "HEAD"], { _ in HTTPResponse(200, AdminText(state).connections) }
+            ),
             "/drain": (["POST"], { _ in drain() }),
             "/log-level": (["GET", "HEAD", "POST"], logLevel),
         ]
@@ -112,20 +116,25 @@ struct AdminPages {
             })
     }
 
-    /// Of each worker as many as its share of the limit; one that does not answer within a second
-    /// is told of instead.
     private var connections: JSON {
-        let workers = state.now.workers
-        let share = max(1, Self.connectionsMax / max(1, workers.count))
-        let answers = workers.map { Answer<[ConnectionFacts]>($0.mailbox, limit: share) }
-        let deadline = Waiting.now() + 1_000_000_000
-        return .array(
-            answers.enumerated().flatMap { index, answer -> [JSON] in
-                guard let connections = answer.value(by: deadline) else {
+        .array(
+            state.connectionFacts().enumerated().flatMap { index, connections -> [JSON] in
+                guard let connections else {
                     return [.object([("worker", .number(index)), ("hangs", .bool(true))])]
                 }
                 return connections.map { connection(index, $0) }
             })
+    }
+
+    /// As it is written, variables replaced.
+    private func configuration() -> HTTPResponse {
+        let sources = state.now.sources
+        guard !sources.isEmpty,
+            let outline = Outline.json(sources, environment: state.environment)
+        else {
+            return HTTPResponse(404, "a configuration of more than 16 MiB is not kept\n")
+        }
+        return json(outline)
     }
 
     private func connection(_ worker: Int, _ facts: ConnectionFacts) -> JSON {
@@ -152,34 +161,6 @@ struct AdminPages {
         }
         state.level.value = level
         return HTTPResponse(200, "\(level)\n")
-    }
-
-    // MARK: For people
-
-    private var summary: String {
-        let facts = state.now
-        let uptime = (Waiting.nowSince1970() - facts.startedAt) / 1_000_000_000
-        var lines = [
-            "weir \(Product.version), up \(uptime) s, \(facts.workers.count) workers"
-                + (facts.isDraining ? ", draining" : ""),
-            "configuration \(facts.snapshot?.revision ?? "") of \(UTC.text(facts.loadedAt))",
-        ]
-        if !facts.lastErrors.isEmpty {
-            lines.append("the newest text was refused:")
-            lines += facts.lastErrors.map { "  " + $0 }
-        }
-        lines.append("listeners:")
-        for (listener, count) in zip(facts.snapshot?.listeners ?? [], facts.connections) {
-            lines.append("  \(listener.name) on \(listener.address): \(count.value) connections")
-        }
-        lines.append("upstreams:")
-        for (terms, counts) in zip(facts.snapshot?.upstreams ?? [], facts.counts) {
-            let (connections, requests) = (counts.connectionCount, counts.requestCount)
-            lines.append(
-                "  \(terms.name), \(terms.endpoints.count) endpoints: \(connections) connections,"
-                    + " \(requests) requests, \(counts.pendingCount) pending")
-        }
-        return lines.joined(separator: "\n") + "\n"
     }
 }
 
