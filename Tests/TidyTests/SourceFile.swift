@@ -30,7 +30,9 @@ struct SourceFile {
                 + RepositoryTree.current.paths(under: ".ci/", endingWith: ""))
     }
 
-    private static func isGenerated(_ path: String) -> Bool { path.hasSuffix(".pb.swift") }
+    private static func isGenerated(_ path: String) -> Bool {
+        path.hasSuffix(".pb.swift") || path.hasSuffix(".grpc.swift")
+    }
 
     private static func read(_ paths: [String]) throws -> [SourceFile] {
         try paths.map { SourceFile(path: $0, text: try RepositoryTree.current.bytes(of: $0)) }
