@@ -10,10 +10,11 @@ import signal
 import sys
 
 from . import instructions, machine, measure, places, report
-from .proxies import PROXIES
+from .proxies import LOGGED, PROXIES
+from .terms import SUFFIXES, Terms
 from .workloads import WORKLOADS
 
-IDLE_CONNECTIONS = 1000
+IDLE_CONNECTIONS = 4000
 
 
 def parse(arguments):
@@ -28,8 +29,14 @@ def parse(arguments):
                         help="these workloads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, help="paired rounds (default 5; idle 3)")
     parser.add_argument("--seconds", type=float, help="seconds per measurement (default 3)")
-    parser.add_argument("--quick", action="store_true", help="1 round of 1 s; never written")
+    parser.add_argument("--quick", action="store_true", help="1 round of 1 s, however loud the machine; never written")
     parser.add_argument("--routes", type=int, default=1, help="routes in Weir's configuration")
+    parser.add_argument("--log", action="store_true",
+                        help="each proxy again with its access log on, Weir with its metrics, too")
+    parser.add_argument("--tls", choices=("off", "downstream", "both"), default="off",
+                        help="TLS from clients to the proxy, or to the backend as well")
+    parser.add_argument("--mtls", action="store_true",
+                        help="with --tls: whoever connects shows a certificate")
     parser.add_argument("--binary", action="append", default=[], metavar="NAME=PATH",
                         help="the program to run for a proxy")
     parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True,
@@ -66,6 +73,10 @@ def located(options):
             if name != "weir" or name in only:
                 raise
             print("weir is not built: its peers only", file=sys.stderr)
+    if options.log:
+        found = {name: pair for key, (proxy, binary) in found.items()
+                 for name, pair in ((key, (proxy, binary)),
+                                    (key + LOGGED, (proxy.with_log(), binary)))}
     if not found:
         raise places.BenchError("no proxy is left to measure")
     return found
@@ -81,7 +92,7 @@ def core_plan(pin):
 
 def section(plan, name, arguments, figures):
     title = (f"memory of {IDLE_CONNECTIONS} idle connections" if name == "idle"
-             else WORKLOADS[name].in_words)
+             else WORKLOADS[name].in_words) + plan.terms.in_words
     pinned = f"proxy on {plan.proxy_cores}, backend and load on {plan.load_cores}"
     return {
         "title": title, "figures": figures, "rounds": plan.rounds, "seconds": plan.seconds,
@@ -110,28 +121,39 @@ def stored():
 
 
 def write(results):
-    ordered = {name: results[name] for name in [*WORKLOADS, "idle"] if name in results}
+    names = [name + suffix for suffix in SUFFIXES for name in [*WORKLOADS, "idle"]]
+    ordered = {name: results[name] for name in names if name in results}
     places.RAW_RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
     places.RESULTS.write_text(report.render(ordered))
+
+
+def terms_of(options):
+    if options.mtls and options.tls == "off":
+        raise places.BenchError("--mtls needs --tls downstream or --tls both")
+    return Terms(options.tls, options.mtls, options.routes)
 
 
 def bench(options, arguments, proxies, names):
     proxy_cores, load_cores = core_plan(options.pin)
     seconds = options.seconds or (1.0 if options.quick else 3.0)
-    plan = measure.Plan(proxies, 0, seconds, options.routes, proxy_cores, load_cores)
+    plan = measure.Plan(
+        proxies, 0, seconds, terms_of(options), proxy_cores, load_cores,
+        attempts=1 if options.quick else 4)
     whole = not (options.only or options.skip or options.binary or options.quick)
     results = {}
     for name in names:
-        results[name] = measured(options, arguments, plan, name)
+        key = name + plan.terms.suffix
+        results[key] = measured(options, arguments, plan, name)
         if whole or options.write:
-            write(stored() | {name: results[name]})
+            write(stored() | {key: results[key]})
     print(report.render(results))
 
 
 def count_instructions(options, proxies, names):
     for workload in (WORKLOADS[name] for name in names if name != "idle"):
         for name, (proxy, binary) in proxies.items():
-            found = instructions.per_call(proxy, binary, workload, options.calls, options.routes)
+            found = instructions.per_call(proxy, binary, workload, options.calls,
+                                          terms_of(options))
             rows = [[place, f"{count:.0f}"] for place, count in found]
             total = sum(count for _, count in found)
             print(f"{name}, {workload.name}: {total:.0f} instructions per call\n\n"

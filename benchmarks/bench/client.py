@@ -29,12 +29,17 @@ def literal(name, value):
 
 
 class Connection:
-    """One connection. Opening returns at once; `settle` waits until SETTINGS went both ways."""
+    """One connection, with TLS if there is a context for it.
 
-    def __init__(self, port, timeout=10.0):
+    Opening returns at once; `settle` waits until SETTINGS went both ways."""
+
+    def __init__(self, port, timeout=10.0, tls=None):
         self.port = port
+        self.scheme = "https" if tls else "http"
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.pending = b""
         self.next_stream = 1
         window = struct.pack(">HI", 4, WINDOW)
@@ -57,7 +62,7 @@ class Connection:
     def call(self, path, message, expected):
         """A unary gRPC call; `message` must fit the server's initial window."""
         stream, self.next_stream = self.next_stream, self.next_stream + 2
-        fields = [(":method", "POST"), (":scheme", "http"), (":path", path),
+        fields = [(":method", "POST"), (":scheme", self.scheme), (":path", path),
                   (":authority", f"127.0.0.1:{self.port}"), ("te", "trailers"),
                   ("content-type", "application/grpc"), ("user-agent", "weir-bench")]
         block = b"".join(literal(*field) for field in fields)
@@ -97,9 +102,15 @@ class Connection:
         taken, self.pending = self.pending[:count], self.pending[count:]
         return taken
 
+    def is_readable(self):
+        held = self.scheme == "https" and self.socket.pending()
+        poller = select.poll()
+        poller.register(self.socket, select.POLLIN)
+        return held or bool(poller.poll(0))
+
     def is_open(self):
         """Whether the other side has neither closed the connection nor announced to."""
-        while self.pending or select.select([self.socket], [], [], 0)[0]:
+        while self.pending or self.is_readable():
             try:
                 kind, _, _, _ = self.next_frame()
             except (CallError, OSError):

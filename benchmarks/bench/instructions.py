@@ -38,16 +38,16 @@ def by_object(path):
     return costs
 
 
-def counted(proxy, binary, workload, calls, routes):
+def counted(proxy, binary, workload, calls, terms):
     """{object file: instructions} of a whole run that answers this many calls."""
     total = collections.Counter()
     with tempfile.TemporaryDirectory(prefix="callgrind-", dir=places.BUILD) as directory:
         prefix = [places.program("valgrind"), "--tool=callgrind", "--trace-children=yes",
                   f"--callgrind-out-file={directory}/out.%p"]
-        with running.backend(workload) as backend:
-            with running.proxied(proxy, binary, workload, backend.port, routes=routes,
+        with running.backend(workload, terms) as backend:
+            with running.proxied(proxy, binary, workload, backend.port, terms=terms,
                                  prefix=prefix) as started:
-                load.saturate(workload, started.port, calls)
+                load.saturate(workload, started.port, calls, terms)
         for path in pathlib.Path(directory).glob("out.*"):
             total.update(by_object(path))
     if not total:
@@ -55,10 +55,10 @@ def counted(proxy, binary, workload, calls, routes):
     return total
 
 
-def per_call(proxy, binary, workload, calls, routes):
+def per_call(proxy, binary, workload, calls, terms):
     """[(object file, instructions per call)], most first; negligible ones left out."""
     few = max(workload.connections * workload.streams, calls // 4)
-    small = counted(proxy, binary, workload, few, routes)
-    large = counted(proxy, binary, workload, few + calls, routes)
+    small = counted(proxy, binary, workload, few, terms)
+    large = counted(proxy, binary, workload, few + calls, terms)
     found = [(name, (large[name] - small[name]) / calls) for name in large]
     return sorted((entry for entry in found if entry[1] >= 1), key=lambda entry: -entry[1])

@@ -2,12 +2,16 @@
 
 import dataclasses
 import math
+import os
 import re
 import resource
 import subprocess
 import time
 
-from . import places
+from . import certificates, places
+
+# One cipher suite and one group for everybody: what a proxy prefers is not what is compared.
+TLS = ["--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +24,23 @@ class LoadResult:
     cpu_time: int
 
 
-def command(workload, port, extra):
+def command(workload, port, terms, extra):
+    tls = TLS if terms.is_encrypted else []
     return [places.program("h2load"), "-c", str(workload.connections),
             "-m", str(workload.streams),
             "--data", str(places.payload(workload.size)),
             "-H", "content-type: application/grpc", "-H", "te: trailers",
-            *extra, f"http://127.0.0.1:{port}{workload.path}"]
+            *tls, *extra, f"{terms.scheme}://127.0.0.1:{port}{workload.path}"]
 
 
-def run(workload, port, extra, cores=None):
+def run(workload, port, terms, extra, cores=None):
     """Runs h2load to its end. Raises BenchError if any call failed."""
-    arguments = command(workload, port, extra)
+    arguments = command(workload, port, terms, extra)
     pinned = ["taskset", "-c", cores, *arguments] if cores else arguments
+    environment = {**os.environ, **(certificates.preloaded() if "mutual" in terms.flags else {})}
     before = children_time()
-    done = subprocess.run(pinned, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        pinned, capture_output=True, text=True, check=False, env=environment)
     cpu_time = children_time() - before
     finished = re.search(r"finished in ([\d.]+)(ms|us|s), ([\d.]+) req/s", done.stdout)
     counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", done.stdout)
@@ -53,25 +60,43 @@ def children_time():
     return round((usage.ru_utime + usage.ru_stime) * 1e9)
 
 
-def warm_up(workload, port, seconds, cores=None):
+def warm_up(workload, port, seconds, terms, cores=None):
     """Runs the load for a time; returns calls per second."""
-    return run(workload, port, ["--duration", f"{round(seconds * 1000)}ms"], cores).rate
+    if workload.churns:
+        return churn(workload, port, workload.connections * 2, terms, cores).rate
+    duration = ["--duration", f"{round(seconds * 1000)}ms"]
+    return run(workload, port, terms, duration, cores).rate
 
 
-def saturate(workload, port, calls, cores=None):
+def saturate(workload, port, calls, terms, cores=None):
     """Runs that many calls as fast as they are answered."""
-    return run(workload, port, ["-n", str(calls)], cores)
+    if workload.churns:
+        return churn(workload, port, calls, terms, cores)
+    return run(workload, port, terms, ["-n", str(calls)], cores)
 
 
-def at_rate(workload, port, rate, seconds, cores=None):
+def churn(workload, port, calls, terms, cores):
+    """Connections that make one call each: h2load again and again, one call on each of its own.
+
+    The rate is that of the whole, with h2load's starting in it."""
+    begin, results = now(), []
+    for _ in range(math.ceil(calls / workload.connections)):
+        results.append(
+            run(workload, port, terms, ["-n", str(workload.connections)], cores))
+    made, seconds = sum(result.calls for result in results), (now() - begin) / 1e9
+    return LoadResult(made, seconds, made / seconds, sum(result.cpu_time for result in results))
+
+
+def at_rate(workload, port, rate, seconds, terms, cores=None):
     """Runs calls at a rate for a time; returns (LoadResult, latencies in microseconds).
 
     h2load's --rps is per connection. The first half second's calls are not counted."""
     log = places.BUILD / "latencies"
     log.unlink(missing_ok=True)
     per_connection = rate / workload.connections
-    result = run(workload, port, ["--rps", f"{per_connection:.3f}", "--log-file", str(log),
-                                  "-n", str(math.ceil(rate * seconds))], cores)
+    paced = ["--rps", f"{per_connection:.3f}", "--log-file", str(log),
+             "-n", str(max(workload.connections, math.ceil(rate * seconds)))]
+    result = run(workload, port, terms, paced, cores)
     rows = [line.split("\t") for line in log.read_text().splitlines()]
     begin = min(int(row[0]) for row in rows) + 500_000
     return result, sorted(int(row[2]) for row in rows if int(row[0]) >= begin)

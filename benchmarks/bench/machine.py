@@ -38,9 +38,12 @@ def commit():
 
 
 def versions(plan):
-    found = {name: proxy.version(binary) for name, (proxy, binary) in plan.proxies.items()}
+    found = {name: proxy.version(binary) for name, (proxy, binary) in plan.proxies.items()
+             if not proxy.logs}
     found["h2load"] = places.first_line([places.program("h2load"), "--version"])
     found["backend"] = places.first_line([places.program("gcc"), "--version"]) + ", libnghttp2 " + (
         places.first_line(["pkg-config", "--modversion", "libnghttp2"]))
+    if plan.terms.is_encrypted:
+        found["OpenSSL of all but Envoy"] = places.first_line(["openssl", "version"])
     found["python"] = sys.version.split()[0]
     return found

@@ -3,9 +3,12 @@
 import contextlib
 import dataclasses
 import statistics
+import threading
 import time
 
-from . import client, load, places, processes, running
+from . import load, places, processes, running
+from .proxies import LOGGED
+from .terms import Terms
 from .workloads import WORKLOADS
 
 
@@ -16,9 +19,11 @@ class Plan:
     proxies: dict
     rounds: int
     seconds: float
-    routes: int = 1
+    terms: Terms = Terms()
     proxy_cores: str | None = None
     load_cores: str | None = None
+    # How often to try for a quiet machine.
+    attempts: int = 4
 
     def rotated(self, number):
         """The proxies in the order of that round: every one is first once in a while."""
@@ -29,7 +34,7 @@ class Plan:
     @contextlib.contextmanager
     def proxied(self, name, workload, backend):
         proxy, binary = self.proxies[name]
-        with running.proxied(proxy, binary, workload, backend.port, routes=self.routes,
+        with running.proxied(proxy, binary, workload, backend.port, terms=self.terms,
                              cores=self.proxy_cores) as started:
             yield started
 
@@ -59,17 +64,17 @@ def summary(readings, result):
     }
 
 
-# Cores that the rest of the machine may use during a measurement, and how often to try for that.
-QUIET, ATTEMPTS = 0.1, 4
+# Cores that the rest of the machine may use during a measurement.
+QUIET = 0.1
 
 
-def quietly(measurement, *arguments):
+def quietly(measurement, plan, *arguments):
     """Measures until the rest of the machine was quiet; else returns the quietest attempt.
 
     Which attempt counts depends on the others' CPU time only, never on the figure itself."""
     attempts = []
-    while len(attempts) < ATTEMPTS:
-        attempts.append(measurement(*arguments))
+    while len(attempts) < plan.attempts:
+        attempts.append(measurement(plan, *arguments))
         if attempts[-1]["others_busy"] <= QUIET:
             break
     best = min(attempts, key=lambda figures: figures["others_busy"])
@@ -78,19 +83,48 @@ def quietly(measurement, *arguments):
 
 def at_full_speed(plan, name, workload, backend):
     with plan.proxied(name, workload, backend) as proxy:
-        speed = load.warm_up(workload, proxy.port, min(1.0, plan.seconds), plan.load_cores)
+        seconds, terms, cores = min(1.0, plan.seconds), plan.terms, plan.load_cores
+        speed = load.warm_up(workload, proxy.port, seconds, terms, cores)
         calls = max(workload.connections * workload.streams, round(speed * plan.seconds))
-        with costs(proxy, backend) as readings:
-            result = load.saturate(workload, proxy.port, calls, plan.load_cores)
+        with costs(proxy, backend) as readings, reloading(workload, proxy):
+            result = load.saturate(workload, proxy.port, calls, terms, cores)
         resident, proportional = proxy.memory()
     return summary(readings, result) | {"rss": resident, "pss": proportional}
+
+
+# Seconds between two reloads.
+RELOADS = 0.25
+
+
+@contextlib.contextmanager
+def reloading(workload, proxy):
+    """Changes the configuration again and again, if that is the workload and the proxy can."""
+    if not workload.reloads or proxy.reload is None:
+        yield
+        return
+    stop, made = threading.Event(), []
+
+    def change():
+        while not stop.wait(RELOADS):
+            made.append(proxy.reload(len(made) + 1))
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        changer.join()
+    loaded = proxy.log.read_text(errors="replace").count("reloaded revision=")
+    if not 0 < len(made) <= loaded + 1:
+        raise places.BenchError(f"of {len(made)} changes {loaded} were loaded")
 
 
 def at_fixed_rate(plan, name, workload, backend, rate):
     with plan.proxied(name, workload, backend) as proxy:
         with costs(proxy, backend) as readings:
             result, latencies = load.at_rate(workload, proxy.port, rate, plan.seconds + 0.5,
-                                             plan.load_cores)
+                                             plan.terms, plan.load_cores)
     figures = summary(readings, result)
     return figures | {"p50_us": load.percentile(latencies, 0.5),
                       "p99_us": load.percentile(latencies, 0.99)}
@@ -100,14 +134,16 @@ def workload_figures(plan, workload, say):
     """All rounds of a workload: {"rate": fixed rate, "full": {proxy: [...]}, "fixed": {...}}."""
     full = {name: [] for name in plan.proxies}
     fixed = {name: [] for name in plan.proxies}
-    with running.backend(workload, plan.load_cores) as backend:
+    with running.backend(workload, plan.terms, plan.load_cores) as backend:
         for number in range(plan.rounds):
             for name in plan.rotated(number):
                 figures = quietly(at_full_speed, plan, name, workload, backend)
                 full[name].append(figures)
                 say(f"{workload.name} round {number + 1} {name}: {figures['cpu_us']:.2f} us, "
                     f"{figures['rate']:.0f}/s")
-        peers = [name for name in full if name != "weir"] or list(full)
+        if workload.churns or workload.reloads:
+            return {"rate": 0, "full": full, "fixed": {}}
+        peers = [name for name in full if name.removesuffix(LOGGED) != "weir"] or list(full)
         rate = min(statistics.median(run["rate"] for run in full[name]) for name in peers) / 2
         for number in range(plan.rounds):
             for name in plan.rotated(number):
@@ -131,7 +167,7 @@ def idle_figures(plan, count, say):
     """Memory at rest, with `count` fresh connections, after a call on each, after they closed."""
     workload, figures = WORKLOADS["1x1"], {name: [] for name in plan.proxies}
     message = places.payload(100).read_bytes()
-    with running.backend(workload, plan.load_cores) as backend:
+    with running.backend(workload, plan.terms, plan.load_cores) as backend:
         for number in range(plan.rounds):
             for name in plan.rotated(number):
                 with plan.proxied(name, workload, backend) as proxy:
@@ -146,9 +182,10 @@ def idle_figures(plan, count, say):
 def idle_round(proxy, workload, message, count):
     keys = ("rss", "pss")
     figures = {"rest": dict(zip(keys, settled_memory(proxy)))}
-    connections = [client.Connection(proxy.port) for _ in range(count)]
-    for connection in connections:
-        connection.settle()
+    connections = []
+    for _ in range(count):
+        connections.append(proxy.connect())
+        connections[-1].settle()
     figures["fresh"] = dict(zip(keys, settled_memory(proxy)))
     for connection in connections:
         connection.call(workload.path, message, workload.size)

@@ -44,9 +44,9 @@ def build_backend():
     BUILD.mkdir(exist_ok=True)
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         command = [program("gcc"), "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(binary),
-                   str(source), "-lnghttp2"]
+                   str(source), "-lnghttp2", "-lssl", "-lcrypto"]
         if subprocess.run(command, check=False).returncode != 0:
-            raise BenchError("backend.c does not compile; `scripts/setup build` installs nghttp2")
+            raise BenchError("backend.c does not compile; `scripts/setup bench` installs nghttp2 and OpenSSL")
     return binary
 
 

@@ -6,7 +6,8 @@ import pathlib
 import string
 from collections.abc import Callable
 
-from . import places
+from . import certificates, places
+from .terms import chosen_lines
 from .workloads import SERVICE
 
 
@@ -19,6 +20,8 @@ class Proxy:
     locate: Callable[[], str]
     arguments: Callable[[pathlib.Path], list[str]]
     version_arguments: tuple[str, ...]
+    reloads: bool = False
+    logs: bool = False
 
     def command(self, binary, configuration):
         return [binary, *self.arguments(configuration)]
@@ -27,20 +30,31 @@ class Proxy:
         # Envoy begins with its own path, which says nothing.
         return places.first_line([binary, *self.version_arguments]).removeprefix(binary).strip()
 
-    def configure(self, directory, listen, backend, routes):
-        """Writes the configuration into `directory` and returns its path."""
+    def with_log(self):
+        """The same with its access log on, and for Weir its metrics."""
+        return dataclasses.replace(self, name=self.name + LOGGED, logs=True)
+
+    def configure(self, directory, ports, terms, number=0):
+        """Writes the configuration into `directory` and returns its path; `number` changes it."""
+        flags = terms.flags | {"log" if self.logs else "plain"}
         text = (places.BENCHMARKS / "peers" / self.template).read_text()
-        values = {"listen": listen, "backend": backend, "directory": directory,
-                  "routes": weir_routes(routes)}
+        values = {**ports, "directory": directory, "routes": weir_routes(terms.routes, number)}
+        if terms.is_encrypted:
+            values["tls"] = pathlib.Path(certificates.path("ca.crt")).parent
         path = pathlib.Path(directory) / self.template.removesuffix(".in")
-        path.write_text(string.Template(text).substitute(values))
+        new = path.with_suffix(".new")
+        new.write_text(string.Template(chosen_lines(text, flags)).substitute(values))
+        new.rename(path)
         return path
 
 
-def weir_routes(count):
+LOGGED = "+log"
+
+
+def weir_routes(count, number):
     """One route that matches any path, or `count` by method with the called one in the middle."""
     if count <= 1:
-        return "  - {name: any, backends: [{upstream: payload}]}"
+        return "  - {name: any%d, backends: [{upstream: payload}]}" % number
     methods = [f"weir.bench.Other{number}/Call" for number in range(1, count)]
     methods.insert(count // 2, f"{SERVICE}/*")
     lines = ["  - {name: route%d, matches: [{method: %s}], backends: [{upstream: payload}]}"
@@ -74,7 +88,8 @@ PROXIES = {
     proxy.name: proxy
     for proxy in [
         Proxy("weir", "weir.yaml.in", weir_binary,
-              lambda file: ["run", "--config", str(file), "--workers", "1"], ("version",)),
+              lambda file: ["run", "--config", str(file), "--workers", "1"], ("version",),
+              reloads=True),
         Proxy("nghttpx", "nghttpx.conf.in", lambda: places.program("nghttpx"),
               lambda file: [f"--conf={file}"], ("--version",)),
         Proxy("haproxy", "haproxy.cfg.in", lambda: places.program("haproxy"),

@@ -2,6 +2,8 @@
 
 import statistics
 
+from .proxies import LOGGED
+
 BASE = "nghttpx"
 
 LEGEND = """# Weir and its peers on the same work
@@ -16,6 +18,9 @@ the smallest and the largest ratio of a round.
   machine. A measurement in which others used more than 0.1 core is made again, at most three times;
   then the quietest counts. A proxy well below 1 was not what limited
   the rate; compare CPU then, not the rate.
+- NAME+log: the same proxy with its access log on, into a file, and Weir with its metrics, too. "log
+  adds" is its CPU to that of the same proxy without, within the same round, less 1.
+- calls per CPU second: what one core does, of a workload whose rate the load's own starting limits.
 - p50, p99: latency at the fixed rate, half of the slowest peer's full speed, from sending the
   request to the end of its answer, in microseconds. h2load sends what is due in bursts, up to
   10 ms apart: the figures are of those bursts, and compare proxies, not networks.
@@ -49,6 +54,14 @@ def table(header, rows):
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def added(name, full):
+    """What the log of a NAME+log adds to NAME's CPU, as the median over rounds."""
+    plain = full.get(name.removesuffix(LOGGED))
+    if plain is None or not name.endswith(LOGGED):
+        return "-"
+    return f"{(statistics.median(ratios(full[name], plain, 'cpu_us')) - 1) * 100:+.0f} %"
+
+
 def busy(runs):
     keys = ("busy", "backend_busy", "load_busy", "others_busy")
     return " / ".join(f"{median(runs, key):.2f}" for key in keys)
@@ -72,7 +85,8 @@ def load_section(section):
     costs, delays = [], []
     for name, runs in full.items():
         costs.append([name, ratio(runs, base, "cpu_us"), spread(runs, base, "cpu_us"),
-                      f"{median(runs, 'cpu_us'):.2f}", ratio(runs, base, "rate"),
+                      f"{median(runs, 'cpu_us'):.2f}", added(name, full),
+                      f"{1e6 / median(runs, 'cpu_us'):.0f}", ratio(runs, base, "rate"),
                       f"{median(runs, 'rate'):.0f}", busy(runs),
                       f"{median(runs, 'rss') / 1e6:.1f}", f"{median(runs, 'pss') / 1e6:.1f}"])
     for name, runs in fixed.items():
@@ -80,12 +94,16 @@ def load_section(section):
                        ratio(runs, fixed_base, "p99_us"), f"{median(runs, 'p99_us'):.0f}",
                        ratio(runs, fixed_base, "cpu_us"), f"{median(runs, 'cpu_us'):.2f}",
                        f"{median(runs, 'rate'):.0f}"])
-    cost_header = ["proxy", "CPU ratio", "range", "CPU us", "rate ratio", "calls/s",
+    cost_header = ["proxy", "CPU ratio", "range", "CPU us", "log adds",
+                   "calls per CPU second", "rate ratio", "calls/s",
                    "busy: proxy / backend / load / others", "Rss MB", "Pss MB"]
     delay_header = ["proxy", "p50 ratio", "p50 us", "p99 ratio", "p99 us", "CPU ratio", "CPU us",
                     "calls/s"]
-    return (f"{noise(section)}\nAt full speed:\n\n{table(cost_header, costs)}\n\n"
-            f"At {section['figures']['rate']:.0f} calls/s:\n\n{table(delay_header, delays)}\n")
+    at_full_speed = f"{noise(section)}\nAt full speed:\n\n{table(cost_header, costs)}\n"
+    if not fixed:
+        return at_full_speed
+    return (f"{at_full_speed}\nAt {section['figures']['rate']:.0f} calls/s:\n\n"
+            f"{table(delay_header, delays)}\n")
 
 
 def idle_section(section):

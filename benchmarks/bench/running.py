@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import pathlib
 import shutil
+import signal
 import tempfile
 import time
+from collections.abc import Callable
 
-from . import client, places, processes
+from . import certificates, client, places, processes
 
 
 @dataclasses.dataclass
@@ -17,6 +19,14 @@ class Running:
     process: object
     port: int
     log: pathlib.Path
+    is_encrypted: bool = False
+    # Changes the configuration and has it loaded, where the proxy can while it serves.
+    reload: Callable[[int], None] | None = None
+
+    def connect(self):
+        """A client of our own."""
+        tls = certificates.client_context() if self.is_encrypted else None
+        return client.Connection(self.port, tls=tls)
 
     @property
     def pids(self):
@@ -34,12 +44,12 @@ def await_call(running, workload, patience=30.0):
 
     The call's request has 100 bytes, so that it fits any window. Raises BenchError with the
     server's last words."""
-    path, size = workload.path, workload.size
+    path, size = workload.path, workload.answer_size
     message = places.payload(100).read_bytes()
     deadline = time.monotonic() + patience
     while True:
         try:
-            connection = client.Connection(running.port)
+            connection = running.connect()
             with contextlib.closing(connection):
                 connection.settle()
                 connection.call(path, message, size)
@@ -52,11 +62,16 @@ def await_call(running, workload, patience=30.0):
 
 
 @contextlib.contextmanager
-def backend(workload, cores=None):
+def backend(workload, terms, cores=None):
     """Runs the backend; yields it as `Running`."""
     binary, port = places.build_backend(), places.free_port()
     log = places.BUILD / "backend.log"
-    running = Running(processes.start([str(binary), str(port)], log, cores), port, log)
+    command = [str(binary), str(port)]
+    if "to-tls" in terms.flags:
+        command += [certificates.path("payload.crt"), certificates.path("payload.key")]
+    if "to-mutual" in terms.flags:
+        command += [certificates.path("ca.crt")]
+    running = Running(processes.start(command, log, cores), port, log, "to-tls" in terms.flags)
     try:
         await_call(running, workload)
         yield running
@@ -65,14 +80,22 @@ def backend(workload, cores=None):
 
 
 @contextlib.contextmanager
-def proxied(proxy, binary, workload, backend_port, *, routes=1, cores=None, prefix=()):
+def proxied(proxy, binary, workload, backend_port, *, terms, cores=None, prefix=()):
     """Runs a proxy before the backend; yields it as `Running`. `prefix` wraps the command."""
+    terms = dataclasses.replace(terms, routes=max(terms.routes, workload.routes))
     directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{proxy.name}-", dir=places.BUILD))
     port = places.free_port()
-    configuration = proxy.configure(directory, port, backend_port, routes)
+    ports = {"listen": port, "backend": backend_port, "metrics": places.free_port()}
+    configuration = proxy.configure(directory, ports, terms)
     command = [*prefix, *proxy.command(binary, configuration)]
     log = directory / "output.log"
-    running = Running(processes.start(command, log, cores), port, log)
+    running = Running(processes.start(command, log, cores), port, log, terms.is_encrypted)
+    if proxy.reloads:
+        def reload(number):
+            proxy.configure(directory, ports, terms, number)
+            running.process.send_signal(signal.SIGHUP)
+
+        running.reload = reload
     try:
         await_call(running, workload)
         yield running
