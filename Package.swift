@@ -43,8 +43,8 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Wire", "Identity", "Rules", "Configuration", "Proxy", "CLinux", "CMicroHTTPD",
-                "CZlib",
+                "Wire", "Identity", "Rules", "Configuration", "Proxy", "Peers", "CLinux",
+                "CMicroHTTPD", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .target(name: "Peers", dependencies: ["Wire", "CNghttp2"], swiftSettings: settings),

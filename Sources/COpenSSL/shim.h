@@ -54,3 +54,30 @@ static inline int weir_verify_callback(int ok, X509_STORE_CTX *context) {
 static inline void weir_set_verify_callback(X509_STORE_CTX *context) {
     X509_STORE_CTX_set_verify_cb(context, weir_verify_callback);
 }
+
+/* Certificates: making them. */
+static inline EVP_PKEY *weir_new_ec_key(const char *curve) { return EVP_EC_gen(curve); }
+static inline EVP_PKEY *weir_new_rsa_key(unsigned bits) { return EVP_RSA_gen(bits); }
+static inline EVP_PKEY *weir_new_ed25519_key(void) { return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"); }
+/* `issuer` NULL for what signs itself. The value is in the language of x509v3_config(5). */
+static inline X509_EXTENSION *weir_new_extension(const char *name, const char *value, X509 *issuer, X509 *subject) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer != NULL ? issuer : subject, subject, NULL, NULL, 0);
+    return X509V3_EXT_nconf(NULL, &context, name, value);
+}
+static inline int weir_request_add_extension(X509_REQ *request, X509_EXTENSION *extension) {
+    STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
+    int ok = list != NULL && sk_X509_EXTENSION_push(list, extension) > 0 && X509_REQ_add_extensions(request, list);
+    sk_X509_EXTENSION_free(list);
+    return ok;
+}
+/* NULL where the request asks for no names; `critical` as X509V3_get_d2i sets it. */
+static inline GENERAL_NAMES *weir_request_names(X509_REQ *request, int *critical) {
+    STACK_OF(X509_EXTENSION) *list = X509_REQ_get_extensions(request);
+    *critical = -1;
+    if (list == NULL) return NULL;
+    GENERAL_NAMES *names = X509V3_get_d2i(list, NID_subject_alt_name, critical, NULL);
+    sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+    return names;
+}
+static inline int weir_utf8_string(void) { return MBSTRING_UTF8; }

@@ -105,18 +105,18 @@ public struct EchoResponse: Equatable, Sendable {
 }
 
 /// A field as protobuf has it on the wire: enough of it for the echo service.
-struct ProtobufField {
-    enum Content { case number(UInt64), bytes([UInt8]), other }
+public struct ProtobufField {
+    public enum Content { case number(UInt64), bytes([UInt8]), other }
 
-    let number: Int
-    let content: Content
+    public let number: Int
+    public let content: Content
 
     /// A default value is not written.
-    static func encode(_ number: Int, _ value: UInt64) -> [UInt8] {
+    public static func encode(_ number: Int, _ value: UInt64) -> [UInt8] {
         value == 0 ? [] : varint(UInt64(number) << 3) + varint(value)
     }
 
-    static func encode(_ number: Int, _ bytes: [UInt8]) -> [UInt8] {
+    public static func encode(_ number: Int, _ bytes: [UInt8]) -> [UInt8] {
         bytes.isEmpty ? [] : varint(UInt64(number) << 3 | 2) + varint(UInt64(bytes.count)) + bytes
     }
 
@@ -130,7 +130,7 @@ struct ProtobufField {
         return bytes + [UInt8(left)]
     }
 
-    static func decode(_ bytes: [UInt8]) -> [ProtobufField]? {
+    public static func decode(_ bytes: [UInt8]) -> [ProtobufField]? {
         var rest = bytes[...]
         var fields: [ProtobufField] = []
         while !rest.isEmpty {

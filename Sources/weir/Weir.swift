@@ -11,7 +11,7 @@ struct Weir: ParsableCommand {
         version: Version.text,
         subcommands: [
             Run.self, Init.self, Status.self, Check.self, Explain.self, Schema.self, Demo.self,
-            Version.self,
+            CA.self, Version.self,
         ])
 }
 

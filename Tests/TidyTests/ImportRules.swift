@@ -9,7 +9,7 @@ enum ImportRules {
         "Rules": ["Wire", "Identity"],
         "Configuration": ["Wire", "Identity", "Rules"],
         "Proxy": pure,
-        "Control": pure.union(["Proxy"]),
+        "Control": pure.union(["Proxy", "Peers"]),
         "Peers": ["Wire"],
         "weir": pure.union(["Proxy", "Control", "Peers"]),
     ]

@@ -17,6 +17,8 @@ public final class TrustBundle: Sendable {
     public let name: String
     public let authorities: [Certificate]
     public let revocationListCount: Int
+    /// When the first list expires; nil without one.
+    public let revocationsExpireAt: Int64?
     /// When the first authority or list expires, in seconds since 1970.
     public let expiresAt: Int64
     /// Equal for bundles that believe the same.
@@ -50,7 +52,8 @@ public final class TrustBundle: Sendable {
         self.name = name
         self.authorities = handles.map(\.certificate)
         revocationListCount = lists?.count ?? 0
-        let dates = handles.map(\.certificate.notAfter) + (lists ?? []).compactMap(\.nextUpdate)
+        revocationsExpireAt = lists?.compactMap(\.nextUpdate).min()
+        let dates = handles.map(\.certificate.notAfter) + [revocationsExpireAt ?? .max]
         expiresAt = dates.min() ?? .max
         digest = CertificateDigest.sha256(
             [Array(name.utf8)] + handles.map(\.certificate.der) + (lists ?? []).map(\.der))

@@ -3,13 +3,8 @@ internal import COpenSSL
 extension CertificateHandle {
     /// nil where a date cannot be read.
     static func read(_ x509: OpaquePointer) -> Certificate? {
-        let count = unsafe i2d_X509(x509, nil)
-        guard count > 0 else { return nil }
-        var der = [UInt8](repeating: 0, count: Int(count))
-        unsafe der.withUnsafeMutableBufferPointer { bytes in
-            var position = bytes.baseAddress
-            unsafe i2d_X509(x509, &position)
-        }
+        let der = unsafe DER.bytes { unsafe i2d_X509(x509, $0) }
+        guard !der.isEmpty else { return nil }
         return unsafe read(x509, der: der)
     }
 
@@ -96,19 +91,33 @@ extension CertificateHandle {
     private static func readNames(_ x509: OpaquePointer, into certificate: inout Certificate) {
         guard let names = unsafe parsed(x509, NID_subject_alt_name, &certificate) else { return }
         defer { unsafe GENERAL_NAMES_free(names) }
+        do throws(CertificateError) {
+            (certificate.uris, certificate.dnsNames) = try unsafe Self.names(names)
+        } catch {
+            certificate.defect = "\(error)"
+        }
+    }
+
+    /// URIs, and DNS names in lower case.
+    static func names(
+        _ names: OpaquePointer
+    ) throws(CertificateError) -> (uris: [[UInt8]], dnsNames: [String]) {
+        var uris: [[UInt8]] = []
+        var dnsNames: [String] = []
         let count = unsafe weir_general_names_count(names)
         for index in 0..<count {
             let type = unsafe weir_general_name_type(names, index)
             guard type == NameType.dns || type == NameType.uri else { continue }
             let text = unsafe bytes(weir_general_name_text(names, index))
             if type == NameType.uri {
-                certificate.uris.append(text)
+                uris.append(text)
             } else if let name = dnsName(text) {
-                certificate.dnsNames.append(name)
+                dnsNames.append(name)
             } else {
-                certificate.defect = "one of its DNS names is none"
+                throw .unfit("one of its DNS names is none")
             }
         }
+        return (uris, dnsNames)
     }
 
     /// Letters, digits, `-`, `_`, `.` and `*`, in lower case; at most 253 bytes.

@@ -27,6 +27,9 @@ internal import COpenSSL
         unsafe self.pointer = unsafe pointer
     }
 
+    /// - key: which is freed with this.
+    init(owning key: OpaquePointer) { unsafe pointer = unsafe key }
+
     deinit { unsafe EVP_PKEY_free(pointer) }
 
     private static let labels: Set = ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"]
