@@ -12,11 +12,13 @@ public final class Snapshot: Sendable {
     public let routes: [Route]
     public let access: AccessTerms
     public let telemetry: TelemetryTerms
+    public let renewed: [RenewedIdentity]
 
     /// What holds for the whole process.
     public struct ProcessTerms: Sendable {
         public var access: AccessTerms
         public var telemetry = TelemetryTerms()
+        public var renewed: [RenewedIdentity] = []
 
         public init(access: AccessTerms) { self.access = access }
     }
@@ -31,6 +33,7 @@ public final class Snapshot: Sendable {
         self.routes = routes
         access = process.access
         telemetry = process.telemetry
+        renewed = process.renewed
     }
 }
 

@@ -64,6 +64,7 @@ public final class Controller {
     private let inherited: InheritedSockets
     private let supervisor: Supervisor
     private var resources: SharedResources
+    private let renewals: IdentityRenewals
     private var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
     private var replaced: [Snapshot] = []
@@ -91,6 +92,7 @@ public final class Controller {
         self.bell = bell
         SupervisorTerms.clearEnvironment()
         log = EventLog(waker: bell.waker)
+        renewals = IdentityRenewals(log)
         stopper = Stopper(waker: bell.waker)
         state = ProcessState(
             accessLog, stopper, LogLevel(logger.logLevel), options.environment)
@@ -165,6 +167,9 @@ public final class Controller {
             milliseconds = min(milliseconds, Int32(clamping: left / 1_000_000 + 1))
         }
         if endBy != nil { milliseconds = min(milliseconds, 100) }
+        if !isDraining {
+            milliseconds = renewals.milliseconds(atMost: milliseconds, at: AtomicFile.secondsNow())
+        }
         let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
@@ -180,6 +185,7 @@ public final class Controller {
         if let endBy, Waiting.now() >= endBy { Waiting.exitAtOnce() }
         lookAtFiles()
         tellSupervisor()
+        renew()
         letSnapshotsGo()
         writeLog()
     }
@@ -199,6 +205,12 @@ public final class Controller {
         guard let changedAt else { return }
         let isQuiet = now >= changedAt + Self.quietNanoseconds
         if isQuiet || now >= firstChangedAt + Self.unrestNanoseconds { reload() }
+    }
+
+    /// Identities due are renewed; their files are found changed like any others.
+    private func renew() {
+        if isDraining { return }
+        if renewals.look(at: AtomicFile.secondsNow()), !watchesFiles { reload() }
     }
 
     private func load() -> LoadResult {
@@ -253,6 +265,7 @@ public final class Controller {
         let log = log
         if let snapshot { replaced.append(snapshot) }
         snapshot = installation.snapshot
+        renewals.follow(installation.snapshot.renewed)
         if !accessLog.install(installation.snapshot.telemetry.accessLog, log) {
             logger.error("no thread is left for the access log")
         }

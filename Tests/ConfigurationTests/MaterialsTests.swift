@@ -21,9 +21,12 @@ private final class Files {
             isWorldReadable: { [unowned self] in readableByAll.contains($0) },
             unixTime: { [unowned self] in unixTime }))
 
+    /// More keys of the identity.
+    var more = ""
+
     func load() -> LoadResult {
         let text = """
-            identities: [{name: self, certificate: weir.crt, private_key: weir.key}]
+            identities: [{name: self, certificate: weir.crt, private_key: weir.key\(more)}]
             trust: [{name: mesh.example, ca: ca.pem}]
             listeners:
               - name: edge
@@ -62,6 +65,19 @@ struct MaterialsTests {
         files.contents["weir.crt"] = TestCertificates.web
         files.contents["weir.key"] = TestCertificates.webKey
         #expect(try #require(files.load().snapshot).revision != snapshot.revision)
+    }
+
+    @Test("may be renewed by an authority, which listens on a unix socket")
+    func authority() throws {
+        #expect(try #require(files.load().snapshot).renewed.isEmpty)
+        files.more = ", authority: unix:ca.sock"
+        let renewed = try #require(files.load().snapshot?.renewed.first)
+        #expect(renewed.name == "self")
+        #expect([renewed.certificate, renewed.privateKey] == ["weir.crt", "weir.key"])
+        #expect(renewed.socket == "ca.sock")
+        #expect(renewed.current.spiffeID?.description == "spiffe://mesh.example/weir")
+        files.more = ", authority: '127.0.0.1:1'"
+        #expect(files.load().diagnostics.map(\.code) == [.badValue])
     }
 
     @Test(

@@ -24,8 +24,32 @@ extension SnapshotBuilder {
         if let value = reading.value {
             digest.add(value.digest)
             warnIfEnded(node, "the certificate of identity '\(name ?? "")'", value.notAfter)
+            if let socket = fields[.authority].flatMap({ readAuthority($0, of: value) }) {
+                renewed.append(
+                    RenewedIdentity(
+                        name: name ?? "", certificate: certificate, privateKey: key,
+                        socket: socket, current: value))
+            }
         }
         identities.append(Named(name: name ?? "", node: node, value: reading.value))
+    }
+
+    /// The path of an authority's socket.
+    private func readAuthority(_ node: NodeID, of identity: LocalIdentity) -> String? {
+        guard let address = readAddress(node) else { return nil }
+        guard case .unix(let path) = address else {
+            checker.fail(
+                .badValue, node, "an authority listens on unix sockets only",
+                expected: "unix: and a path, as in unix:/run/weir-ca/ca.sock")
+            return nil
+        }
+        guard identity.spiffeID != nil else {
+            checker.fail(
+                .conflict, node, "this identity's certificate has no SPIFFE ID to be renewed for",
+                expected: "a certificate of weir ca issue, or no authority")
+            return nil
+        }
+        return path
     }
 
     func addTrust(_ node: NodeID) {

@@ -18,6 +18,7 @@ final class SnapshotBuilder {
     /// Files that the configuration names, to be watched like itself.
     var watchedFiles: [String] = []
     var identities: [Named<LocalIdentity>] = []
+    var renewed: [RenewedIdentity] = []
     var trust: [Named<TrustBundle>] = []
     /// Of identities and trust entries that something names.
     var usedNames: Set<NodeID> = []
@@ -88,6 +89,7 @@ final class SnapshotBuilder {
         if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
         var process = Snapshot.ProcessTerms(access: access)
+        process.renewed = renewed
         process.telemetry.accessLog = accessLog
         process.telemetry.metrics = metrics
         process.telemetry.admin = admin

@@ -1,7 +1,7 @@
 // The keys of identities, trust and TLS.
 
 enum IdentityKey: Int, LanguageKey {
-    case name, certificate, privateKey
+    case name, certificate, privateKey, authority
 
     static let table = makeTable("identity")
 
@@ -16,6 +16,11 @@ enum IdentityKey: Int, LanguageKey {
             Term(
                 "private_key", .file, "PEM, not encrypted; refused if everybody may read it",
                 required: true)
+        case .authority:
+            Term(
+                "authority", .text("`unix:` and a path", pattern: "unix:.+"),
+                "The socket of `weir ca serve`: at half of its life the certificate is renewed "
+                    + "there, with a new key, and both files are replaced", byDefault: "none")
         }
     }
 }
