@@ -96,10 +96,11 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case keepalive
     case keptFile = "kept-file"
     case expired
+    case widerRule = "wider-rule"
 
     public var severity: Diagnostic.Severity {
         switch self {
-        case .unused, .keepalive, .keptFile, .expired: .warning
+        case .unused, .keepalive, .keptFile, .expired, .widerRule: .warning
         default: .error
         }
     }

@@ -10,17 +10,18 @@ public final class Snapshot: Sendable {
     public let upstreams: [UpstreamTerms]
     /// In the order of the configuration; a `RouteTable` gives positions in this list.
     public let routes: [Route]
-    public let access: AccessTerms
+    /// Who may call what.
+    public let access: AccessTable
     public let telemetry: TelemetryTerms
     public let renewed: [RenewedIdentity]
 
     /// What holds for the whole process.
     public struct ProcessTerms: Sendable {
-        public var access: AccessTerms
+        public var access: AccessTable
         public var telemetry = TelemetryTerms()
         public var renewed: [RenewedIdentity] = []
 
-        public init(access: AccessTerms) { self.access = access }
+        public init(access: AccessTable) { self.access = access }
     }
 
     public init(
@@ -116,12 +117,4 @@ public final class UpstreamTerms: Sendable {
         timeouts = bounds.timeouts
         self.isGRPCOnly = isGRPCOnly
     }
-}
-
-/// Who may call what. Until rules are supported it is the default alone.
-public struct AccessTerms: Sendable, Equatable {
-    public enum Default: String, Sendable { case allow, deny }
-    public let byDefault: Default
-
-    public init(byDefault: Default) { self.byDefault = byDefault }
 }

@@ -1,5 +1,8 @@
 internal import ArgumentParser
 internal import Configuration
+internal import Identity
+internal import Rules
+internal import Wire
 
 /// `weir explain`: what would become of a request?
 struct Explain: ParsableCommand {
@@ -31,16 +34,28 @@ struct Explain: ParsableCommand {
     @Option(name: .customLong("header"), help: "A header field, 'name: value'; may be repeated.")
     var headers: [String] = []
 
+    @Option(help: "What its peer has proven: a SPIFFE ID, or dns:name.")
+    var peer: String?
+
+    @Option(help: "The address that its connection comes from.")
+    var source = "127.0.0.1"
+
+    @Option(help: "The client's address behind trusted proxies; the source without it.")
+    var client: String?
+
     func validate() throws {
         guard (method == nil) != (path == nil) else {
             throw ValidationError("give either --method or --path")
         }
         _ = try fields()
+        _ = try caller()
     }
 
     func run() throws {
         let snapshot = try configuration.load()
-        let explanation = Explanation(try request(), at: try terms(in: snapshot), in: snapshot)
+        var request = try request()
+        request.caller = try caller()
+        let explanation = Explanation(request, at: try terms(in: snapshot), in: snapshot)
         for line in explanation.lines { print(line) }
         if explanation.verdict == .refused { throw ExitCode.no }
     }
@@ -51,6 +66,32 @@ struct Explain: ParsableCommand {
         }
         return DescribedRequest(
             path: path ?? "/", httpMethod: httpMethod, authority: authority, fields: try fields())
+    }
+
+    private func caller() throws -> AccessCaller {
+        var caller = AccessCaller()
+        caller.source = try address(source, "--source")
+        caller.client = try client.map { try address($0, "--client") } ?? caller.source
+        caller.peer = try peer.map { AccessPeer(try identity($0)) }
+        return caller
+    }
+
+    private func address(_ text: String, _ option: String) throws -> IPAddress {
+        guard let address = IPAddress(parsing: text.utf8.span) else {
+            throw ValidationError("\(option) takes an IP address, not '\(text)'")
+        }
+        return address
+    }
+
+    private func identity(_ text: String) throws -> PeerIdentity {
+        let isName = text.hasPrefix("dns:")
+        let id = isName ? nil : try? SPIFFEID(text)
+        guard isName || id.map({ !$0.path.isEmpty }) == true else {
+            throw ValidationError("--peer takes a SPIFFE ID or dns:name, not '\(text)'")
+        }
+        return PeerIdentity(
+            spiffeID: id, dnsNames: isName ? [String(text.dropFirst(4))] : [], trust: "",
+            expiresAt: .max, fingerprint: [])
     }
 
     private func terms(in snapshot: Snapshot) throws -> ListenerTerms {

@@ -111,6 +111,8 @@ final class Call {
     var attempts: [AttemptRecord] = []
     weak var client: ClientConnection?
     var stream: Int32 = 0
+    /// The client's address.
+    var source: UInt32 = 0
     var sentAt: Int64 = 0
     var endedAt: Int64 = 0
     var interims = 0

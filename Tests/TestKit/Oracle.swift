@@ -12,6 +12,10 @@ struct Oracle {
     var lackedDescriptors = false
     /// An origin's connections fell silent, or never stayed up: calls may wait for as long.
     var waitingIsFair = false
+    /// Access rules, and when the proxy was told of each; none where there is no proxy.
+    var policies: [(at: Int64, policy: AccessPolicy)] = []
+    /// How long a worker may take to hear of another policy.
+    static let installing: Int64 = 100_000_000
     static let drainLimit: Int64 = 30_000_000_000
 
     /// What is wrong, in words; empty where all is well.
@@ -39,6 +43,10 @@ struct Oracle {
     private func judgeRequest(_ call: Call, _ attempt: AttemptRecord) -> [String] {
         let plan = call.plan
         var faults: [String] = []
+        let policies = policies(from: call.sentAt, to: attempt.startedAt)
+        if !isDirect, !policies.contains(where: { $0.admits(plan, from: call.source) }) {
+            faults.append("attempt \(attempt.index) got past the access rules")
+        }
         if !plan.request.starts(with: attempt.requestBytes) {
             faults.append("attempt \(attempt.index) got other request bytes")
         } else if attempt.requestEnded, attempt.requestBytes.count != plan.request.count {
@@ -65,6 +73,20 @@ struct Oracle {
             faults.append("attempt \(attempt.index) has no grpc-timeout")
         }
         return faults
+    }
+
+    /// Those by which a request may have been decided in that time.
+    private func policies(from start: Int64, to end: Int64) -> [AccessPolicy] {
+        policies.indices.filter { index in
+            let next = index + 1 < policies.count ? policies[index + 1].at : .max - Self.installing
+            return policies[index].at <= end && next + Self.installing >= start
+        }.map { policies[$0].policy }
+    }
+
+    private func mayBeDenied(_ call: Call) -> Bool {
+        policies(from: call.sentAt, to: call.endedAt).contains {
+            !$0.admits(call.plan, from: call.source)
+        }
     }
 
     /// Fields that begin with `x-t-` are the scenario's own: all must be there, in order.
@@ -158,6 +180,7 @@ struct Oracle {
             let isLate = answer == "408" && call.wasCut
             let isFair =
                 ["502", "503", "504"].contains(answer) && isCausedByOrigin(call) || isLate
+                || answer == "403" && mayBeDenied(call)
             return isFair ? faults : faults + ["answered \(answer) for no reason"]
         }
         guard let status, status != 0 else { return faults + ["ended without a status"] }
@@ -177,6 +200,7 @@ struct Oracle {
         if let timeout = call.plan.timeout, call.endedAt - call.sentAt >= timeout.nanoseconds {
             fair.insert(4)
         }
+        if mayBeDenied(call) { fair.insert(7) }
         if unavailableIsFair { fair.insert(14) }
         for attempt in call.attempts {
             if let code = attempt.resetByOrigin { fair.insert(Self.status(ofReset: code)) }

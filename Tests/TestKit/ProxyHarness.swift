@@ -12,9 +12,13 @@ final class ProxyHarness {
     private let loads: WorkerLoads
     private let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
     private var socket: ListeningSocket?
+    /// Of a listener that nobody calls.
+    private var elsewhere: ListeningSocket?
     private let closed = ClosedSockets()
     private let records: RecordedExchanges
     private var installations = 0
+    /// What was asked of the proxy, and since when.
+    private(set) var policies: [(at: Int64, policy: AccessPolicy)] = []
     private var turns = 0
     private let origins: Int
     private(set) var isDraining = false
@@ -27,6 +31,8 @@ final class ProxyHarness {
         let closed = closed
         let descriptor = world.listen(Scenario.proxyAddress)
         socket = ListeningSocket(descriptor: descriptor) { closed.add($0) }
+        let other = world.listen(.ipv4(address: 0x7F00_0001, port: 8_081))
+        elsewhere = ListeningSocket(descriptor: other) { closed.add($0) }
         for index in 0..<workers {
             let system = SimulatedSystem(world)
             let worker = Worker(
@@ -50,17 +56,20 @@ final class ProxyHarness {
 
     /// Another snapshot: the same listener and upstreams, other routes.
     func install() {
-        guard let socket else { return }
+        guard let socket, let elsewhere else { return }
         installations += 1
-        let text = Self.configuration(installations, origins: origins)
+        let policy = AccessPolicy(seed: world.seed, installation: installations)
+        policies.append((world.now, policy))
+        let text = Self.configuration(installations, origins: origins) + policy.text
         let sources = [Source(name: "simulation.yaml", text: text)]
         let loaded = ConfigurationLoader.load(sources: sources, environment: [:])
         guard case .success(let snapshot, _) = loaded.outcome else {
             return world.fail("the simulation's configuration is refused: \(loaded.outcome)")
         }
         let installation = Installation(
-            snapshot, sockets: [socket], counts: Array(counts.prefix(origins)),
-            tls: Installation.TLS(servers: [nil], clients: Array(repeating: nil, count: origins)))
+            snapshot, sockets: [socket, elsewhere], counts: Array(counts.prefix(origins)),
+            tls: Installation.TLS(
+                servers: [nil, nil], clients: Array(repeating: nil, count: origins)))
         world.trace.note(world.now, "install", installations)
         for seat in seats { seat.worker.mailbox.post(.install(installation, report: nil)) }
     }
@@ -72,6 +81,7 @@ final class ProxyHarness {
             seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: Oracle.drainLimit))
         }
         socket = nil
+        elsewhere = nil
     }
 
     private static let segmentBytes = 4_096
@@ -123,16 +133,22 @@ final class ProxyHarness {
 
     /// One route for gRPC and one for everything else; `number` shifts the weights.
     private static func configuration(_ number: Int, origins: Int) -> String {
-        var text = "listeners: [{name: local, address: 127.0.0.1:8080}]\nupstreams:\n"
+        var text = "listeners:\n  - {name: local, address: 127.0.0.1:8080}\n"
+        text += "  - {name: elsewhere, address: 127.0.0.1:8081}\nupstreams:\n"
         for index in 0..<origins {
             text += "  - {name: u\(index), endpoints: [10.0.0.\(1 + index):50051]}\n"
         }
         let backends = (0..<origins).map { "{upstream: u\($0), weight: \(1 + number % 3)}" }
         let list = backends.joined(separator: ", ")
         text += "routes:\n"
-        text += "  - {name: echo, matches: [{method: weir.echo.v1.Echo/*}], backends: [\(list)]}\n"
-        text += "  - {name: files, matches: [{path: {prefix: /}}], backends: [\(list)]}\n"
-        return text + "access: {default: allow}\naccess_log: {file: stdout}\n"
+        let matches = [
+            ("echo", "{method: weir.echo.v1.Echo/*}"), ("files", "{path: {prefix: /}}"),
+        ]
+        for (name, match) in matches {
+            text += "  - {name: \(name), listeners: [local], matches: [\(match)], "
+            text += "backends: [\(list)]}\n"
+        }
+        return text + "access_log: {file: stdout}\n"
     }
 }
 

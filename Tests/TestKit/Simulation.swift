@@ -57,6 +57,8 @@ public final class Simulation {
             simulation.world, workers: scenario.workers, origins: scenario.origins.count)
         simulation.disturb(harness)
         var report = simulation.run {
+            simulation.oracle.policies = harness.policies
+        } finish: {
             for leak in harness.leaks() { simulation.world.fail(leak) }
         }
         if !report.violations.isEmpty { report.tail += harness.logText }
@@ -81,7 +83,9 @@ public final class Simulation {
         }
     }
 
-    func run(finish: () -> Void = {}) -> SimulationReport {
+    func run(
+        beforeJudging: () -> Void = {}, finish: () -> Void = {}
+    ) -> SimulationReport {
         startClients()
         let deadline = world.now + 60_000_000_000
         world.run(until: deadline)
@@ -89,6 +93,7 @@ public final class Simulation {
         world.run(until: world.now + 40_000_000_000)
         for client in clients { client.close() }
         world.run(until: world.now + 20_000_000_000)
+        beforeJudging()
         judge()
         finish()
         let report = SimulationReport(
@@ -102,8 +107,9 @@ public final class Simulation {
     private func startClients() {
         var next = 0
         for (index, plan) in scenario.clients.enumerated() {
-            let source = SocketAddress.ipv4(
-                address: 0x0A01_0000 + UInt32(index), port: 40_000 + UInt16(index))
+            let address = 0x0A01_0000 + UInt32(index)
+            let source = SocketAddress.ipv4(address: address, port: 40_000 + UInt16(index))
+            for call in calls[next..<next + plan.calls.count] { call.source = address }
             let client = SimulatedClient(
                 world, plan, dials: Scenario.proxyAddress, from: source)
             clients.append(client)

@@ -32,7 +32,7 @@ enum BoundaryFiles {
         "Sources/Identity/OpenSSL/CertificateStore.swift": [.nonisolated: 1],
         "Sources/Proxy/Connection/Connection.swift": [.exclusivity: 2],
         "Sources/Proxy/Connection/DownstreamConnection.swift": [.exclusivity: 1],
-        "Sources/Proxy/Connection/Generation.swift": [.exclusivity: 1],
+        "Sources/Proxy/Connection/Generation.swift": [.exclusivity: 2],
         "Sources/Proxy/Exchange/Exchange.swift": [.exclusivity: 7],
         "Sources/Proxy/HTTP2/ClientSession.swift": [.exclusivity: 2],
         "Sources/Proxy/HTTP2/HTTP2Session.swift": [.exclusivity: 7],

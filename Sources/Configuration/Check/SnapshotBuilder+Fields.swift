@@ -6,13 +6,14 @@ extension SnapshotBuilder {
     static let valueBytesMax = 8 << 10
     static let editsMax = 64
 
-    func readHeaders(_ node: NodeID) -> [HeaderCondition] {
+    /// Conditions of `owner`, "routes" or "rules".
+    func readHeaders(_ node: NodeID, of owner: String = "routes") -> [HeaderCondition] {
         checker.entries(node, "headers", max: Self.conditionsMax).compactMap { key, value in
             guard let name = fieldName(key) else { return nil }
             if let reason = ReservedNames.reason(matching: name) {
                 checker.fail(
                     .reservedHeader, key,
-                    "routes cannot depend on \(checker.found(key)): \(reason.words)",
+                    "\(owner) cannot depend on \(checker.found(key)): \(reason.words)",
                     expected: reason.expected)
                 return nil
             }
@@ -74,7 +75,7 @@ extension SnapshotBuilder {
         }
     }
 
-    private func isTrue(_ node: NodeID, _ key: String) -> Bool {
+    func isTrue(_ node: NodeID, _ key: String) -> Bool {
         guard let value = checker.boolean(node, key) else { return false }
         if !value {
             checker.fail(
@@ -113,7 +114,7 @@ extension SnapshotBuilder {
     }
 
     /// A header's name in lower case.
-    private func fieldName(_ node: NodeID) -> [UInt8]? {
+    func fieldName(_ node: NodeID) -> [UInt8]? {
         guard let bytes = checker.bytes(node, "a header's name") else { return nil }
         let name = bytes.map(\.lowercased)
         let rest = name.first == 0x3a ? name.dropFirst() : name[...]

@@ -65,7 +65,7 @@ extension SnapshotBuilder {
     }
 
     /// `pkg.Svc/M`, `pkg.Svc/*`, `pkg.*` or `{service, method}`.
-    private func readMethod(_ node: NodeID) -> PathPattern? {
+    func readMethod(_ node: NodeID) -> PathPattern? {
         if checker.tree.kind(node) == .mapping {
             guard let fields = checker.fields(node, MethodKey.self), let service = fields[.service],
                 let name = checker.bytes(service, "a service")
@@ -150,10 +150,13 @@ extension SnapshotBuilder {
     /// A path that a request can have: others are refused before any route is looked for.
     func readPlainPath(_ node: NodeID, isPrefix: Bool = false) -> [UInt8]? {
         guard let bytes = checker.bytes(node, "a path") else { return nil }
-        let path = Array(bytes)
+        return checkedPath(Array(bytes), node, isPrefix: isPrefix)
+    }
+
+    func checkedPath(_ path: [UInt8], _ node: NodeID, isPrefix: Bool) -> [UInt8]? {
         if path.contains(0x3f) {
             checker.fail(
-                .badValue, node, "the path '\(checker.tree.string(node).quotable)' has a query",
+                .badValue, node, "the path \(checker.found(node)) has a query",
                 expected: "the path alone; conditions on the query go under 'query'")
             return nil
         }

@@ -62,6 +62,11 @@ extension SnapshotBuilder {
             }
             return listeners.isEmpty ? [] : [0]
         }
+        return readListeners(node)
+    }
+
+    /// Positions in the list of listeners, for their names.
+    func readListeners(_ node: NodeID) -> [Int] {
         var positions: [Int] = []
         for item in checker.items(node, "listeners", 1...Self.listenersMax) {
             guard let name = checker.name(item, "a listener's name") else { continue }

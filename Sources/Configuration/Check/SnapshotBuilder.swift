@@ -27,6 +27,7 @@ final class SnapshotBuilder {
     var routes: [Route] = []
     var listenerIndex: [String: Int] = [:]
     var upstreamIndex: [String: Int] = [:]
+    var tokenIssuerIndex: [String: Int] = [:]
     /// Where each route's name was first given.
     var routeNames: [String: NodeID] = [:]
     var patternCount = 0
@@ -96,13 +97,6 @@ final class SnapshotBuilder {
         return Snapshot(
             revision: digest.text, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
-    }
-
-    private func readAccess(_ node: NodeID) -> AccessTerms? {
-        guard let fields = checker.fields(node, AccessKey.self), let value = fields[.byDefault],
-            let choice = checker.choice(value, "the default", ["allow", "deny"])
-        else { return nil }
-        return AccessTerms(byDefault: choice == 0 ? .allow : .deny)
     }
 
     private func makeTerms(_ draft: ListenerDraft, _ table: RouteTable) -> ListenerTerms? {

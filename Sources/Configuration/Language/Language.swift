@@ -135,22 +135,6 @@ enum UpstreamKey: Int, LanguageKey {
     }
 }
 
-enum AccessKey: Int, LanguageKey {
-    case byDefault, rules
-
-    static let table = makeTable("access")
-
-    var term: Term {
-        switch self {
-        case .byDefault:
-            Term(
-                "default", .choice(["allow", "deny"]), "What happens to a call no rule names",
-                required: true)
-        case .rules: Term("rules", .unsupported, "Who may call which methods")
-        }
-    }
-}
-
 /// The tables of options as objects.
 enum OptionObjects {
     static let downstreamLimits = ObjectTerms(

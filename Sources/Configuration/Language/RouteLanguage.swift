@@ -80,13 +80,7 @@ enum MatchKey: Int, LanguageKey {
         switch self {
         case .method:
             Term(
-                "method",
-                .either([
-                    .text(
-                        "`pkg.Svc/M`, `pkg.Svc/*` or `pkg.*`",
-                        pattern: "[A-Za-z_][A-Za-z0-9_.]*(/([A-Za-z_][A-Za-z0-9_]*|\\*)|\\.\\*)"),
-                    .object(MethodKey.table),
-                ]), "A gRPC method, those of a service, or all below a package")
+                "method", .method, "A gRPC method, those of a service, or all below a package")
         case .path:
             Term(
                 "path", .either([.path, .object(PathKey.table)]),
@@ -108,6 +102,12 @@ enum MatchKey: Int, LanguageKey {
 
 extension Shape {
     static let condition = Shape.either([.anyText, .object(ConditionKey.table)])
+    static let method = Shape.either([
+        .text(
+            "`pkg.Svc/M`, `pkg.Svc/*` or `pkg.*`",
+            pattern: "[A-Za-z_][A-Za-z0-9_.]*(/([A-Za-z_][A-Za-z0-9_]*|\\*)|\\.\\*)"),
+        .object(MethodKey.table),
+    ])
 }
 
 enum MethodKey: Int, LanguageKey {

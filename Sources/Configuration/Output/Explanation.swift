@@ -20,6 +20,8 @@ public struct DescribedRequest: Sendable, RequestFields {
     public let path: [UInt8]
     public let fields: [Field]
     public let isGRPC: Bool
+    /// Who sends it.
+    public var caller = AccessCaller()
 
     /// A gRPC call of `method`, `pkg.Svc/M`.
     public init(method: String, authority: String, fields: [Field]) {
@@ -79,12 +81,9 @@ public struct Explanation: Sendable {
                 + "'\(text(request.authority))', \(kind), at listener \(listener.name) "
                 + "(\(listener.address))")
         guard isValid() else { return }
-        let isAllowed = snapshot.access.byDefault == .allow
-        lines.append(
-            isAllowed
-                ? "access: allowed, as access.default is allow"
-                : "access: denied, as access.default is deny: "
-                    + (request.isGRPC ? "PERMISSION_DENIED" : "403"))
+        let access = Self.access(request, at: listener, in: snapshot)
+        lines += access.lines
+        let isAllowed = access.isAllowed
         findRoute()
         guard let route else {
             lines.append("route: none: " + (request.isGRPC ? "UNIMPLEMENTED" : "404"))

@@ -21,6 +21,7 @@ public enum LanguageSchema {
         OptionObjects.upstreamTimeouts, RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,
         RedirectPathKey.table, RewriteKey.table, EditsKey.table, AccessKey.table,
+        AccessRuleKey.table, AccessItemKey.table, TokenConditionKey.table, ClaimConditionKey.table,
         AccessLogKey.table, MetricsKey.table, AdminKey.table, IdentityKey.table, TrustKey.table,
         ListenerTLSKey.table, UpstreamTLSKey.table,
     ]

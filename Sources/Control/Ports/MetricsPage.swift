@@ -17,6 +17,7 @@ struct MetricsPage {
         page.writeConnections()
         page.writeCalls()
         page.writeAttempts()
+        page.writeAccess()
         page.writeEndings()
         page.writeWorkers()
         return page.page.bytes
@@ -212,6 +213,38 @@ struct MetricsPage {
         }
         page.family("weir_answers_total", .counter, "Answers that Weir gave itself.")
         page.sample("weir_answers_total", total(.localAnswers))
+    }
+
+    private mutating func writeAccess() {
+        var sums: [String: [UInt64]] = [:]
+        for counts in counters.flatMap(\.access.all) {
+            var words = sums[counts.rule] ?? [UInt64](repeating: 0, count: counts.block.count)
+            for index in words.indices { words[index] &+= counts.block[index] }
+            sums[counts.rule] = words
+        }
+        let rules = sums.sorted { $0.key < $1.key }
+        page.family(
+            "weir_access_decisions_total", .counter,
+            "Requests by the access rule that decided, empty for the default, and its verdict.")
+        for (rule, words) in rules {
+            for (index, verdict) in AccessCounts.Word.verdicts.enumerated() where words[index] > 0 {
+                page.sample(
+                    "weir_access_decisions_total", [("rule", rule), ("verdict", verdict)],
+                    words[index])
+            }
+        }
+        page.family(
+            "weir_access_dry_run_total", .counter,
+            "Requests that would have been decided otherwise were dry runs enforced.")
+        let changes = [
+            (AccessCounts.Word.wouldAllow, "allow"), (AccessCounts.Word.wouldRefuse, "refuse"),
+        ]
+        for (rule, words) in rules {
+            for (index, would) in changes where words[index] > 0 {
+                page.sample(
+                    "weir_access_dry_run_total", [("rule", rule), ("would", would)], words[index])
+            }
+        }
     }
 
     // MARK: Workers

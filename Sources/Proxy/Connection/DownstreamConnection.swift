@@ -12,6 +12,8 @@ final class DownstreamConnection: Connection {
     let listener: Listener
     // Changed from callbacks, see Exchange.
     @safe @exclusivity(unchecked) private(set) var exchanges: [Borrowed<Exchange>] = []
+    /// Who is at its other end, as access rules see it.
+    let caller: AccessCaller
     private var drain = ConnectionDrain()
     private var preface = ClientPreface()
     private var hasSpoken = false
@@ -38,6 +40,7 @@ final class DownstreamConnection: Connection {
         limits = terms.limits
         timeouts = terms.timeouts
         self.listener = listener
+        caller = AccessCaller(at: peer)
         session = ServerSession(workspace, terms.limits)
         openedAt = workspace.now
         beganAt = workspace.now

@@ -1,4 +1,5 @@
 public import Configuration
+internal import Rules
 internal import Wire
 
 /// A snapshot as one worker holds it, with that worker's pools of its upstreams.
@@ -12,19 +13,38 @@ final class Generation {
     private let pools: [UpstreamPool]
     /// The same, for use without counting.
     let borrowedPools: [Borrowed<UpstreamPool>]
+    /// Of the snapshot.
+    let access: Borrowed<AccessTable>
     /// How many of 2^32 exchanges without an error have a line in the access log; 0 only errors, -1
     /// none at all.
     let logShare: Int64
     static let logShareMax: Int64 = 1 << 32
     /// Exchanges that began with it and have not ended.
     @safe @exclusivity(unchecked) var users = 0
+    /// What decisions are counted in: for the default, then for each rule, once it has decided.
+    @safe @exclusivity(unchecked) var accessCounts: [Borrowed<CounterBlock>?]
 
     init(_ snapshot: Snapshot, _ pools: [UpstreamPool]) {
         self.snapshot = snapshot
         shortRevision = ShortName(snapshot.revision)
         self.pools = pools
         borrowedPools = pools.map { Borrowed($0) }
+        access = Borrowed(snapshot.access)
+        accessCounts = Array(repeating: nil, count: snapshot.access.rules.count + 1)
         logShare = snapshot.telemetry.accessLog.map { Int64(clamping: $0.share) } ?? -1
+    }
+
+    /// Those of rules that left the configuration go; what is left is found again.
+    func forgetAccessCounts() {
+        accessCounts = Array(repeating: nil, count: accessCounts.count)
+    }
+
+    /// Of a listener of this snapshot, in its list.
+    func position(of terms: ListenerTerms) -> Int {
+        guard let position = snapshot.listeners.firstIndex(where: { $0 === terms }) else {
+            preconditionFailure("a listener's terms are those of its generation")
+        }
+        return position
     }
 }
 

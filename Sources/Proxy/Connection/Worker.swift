@@ -51,6 +51,8 @@ public final class Worker {
     /// Writers of what left the configuration, which exchanges may still use.
     var staleSeries: [SeriesWriter] = []
     var hasStaleSeries = false
+    /// What access rules decided, by their names.
+    var accessCounts: [String: AccessCounts] = [:]
     let latencyBounds = LatencyBuckets.bounds
     var warningQuietUntil = Int64.min
     var exhaustedQuietUntil = Int64.min

@@ -48,6 +48,8 @@ final class Exchange {
     var series: Borrowed<SeriesWriter>?
     /// The configuration that the exchange began with and ends with.
     var generation: Borrowed<Generation>?
+    /// The listener's position in that configuration.
+    var listenerPosition = 0
     var pathServiceEnd = 0
     /// No message from the client may be larger; known once there is a route.
     var requestMessageBytesMax = UInt32.max

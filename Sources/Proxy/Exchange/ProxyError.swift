@@ -5,7 +5,8 @@ struct ProxyError {
     enum Kind: CaseIterable {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
-        case denied, identityEnded, noRoute, wrongContentType, loop, messageTooLarge
+        case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
+        case loop, messageTooLarge
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
     }
@@ -52,12 +53,12 @@ struct ProxyError {
         case .headersTooLarge, .pathTooLong, .messageTooLarge: .resourceExhausted
         case .loop: .aborted
         case .denied: .permissionDenied
-        case .identityEnded: .unauthenticated
+        case .identityEnded, .unauthenticated: .unauthenticated
         case .wrongContentType: .internalError
         case .deadlineExceeded, .routeIdle: .deadlineExceeded
         case .stalled: fault == .upstream ? .unavailable : .cancelled
         case .bodyIdle: .cancelled
-        case .unreachable, .overLimit, .refused, .upstreamLost: .unavailable
+        case .unreachable, .overLimit, .refused, .upstreamLost, .accessUnknown: .unavailable
         case .upstreamReset: GRPCStatus(http2ErrorCode: (code ?? .internalError).rawValue)
         }
     }
@@ -70,14 +71,14 @@ struct ProxyError {
         case .headersTooLarge: 431
         case .pathTooLong: 414
         case .denied: 403
-        case .identityEnded: 401
+        case .identityEnded, .unauthenticated: 401
         case .noRoute: 404
         case .wrongContentType: 415
         case .loop: 508
         case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
         case .deadlineExceeded, .routeIdle: 504
-        case .unreachable, .overLimit, .refused, .stalled: 503
+        case .unreachable, .overLimit, .refused, .stalled, .accessUnknown: 503
         case .upstreamReset, .upstreamLost, .badResponse: 502
         }
     }

@@ -39,6 +39,7 @@ extension Worker {
         workspace.counters.requestBegan()
         let generation = connection.use { $0.listener.borrowedGeneration }
         exchange.generation = generation
+        exchange.listenerPosition = connection.use { $0.listener.position }
         generation.use { $0.users += 1 }
         exchange.phase = .deciding
         exchange.progressAt = workspace.now
@@ -108,10 +109,7 @@ extension Worker {
     /// meanwhile.
     func decide(_ exchange: Exchange) {
         guard let generation = exchange.generation else { return }
-        if generation.use({ $0.snapshot.access.byDefault == .deny }) {
-            workspace.counters.add(.accessDenied)
-            return answer(exchange, ProxyError(.denied, .downstream, "no access rule allows this"))
-        }
+        if let error = accessRefusal(exchange, generation) { return answer(exchange, error) }
         guard let match = match(exchange), let route = route(match, generation) else {
             return answer(exchange, ProxyError(.noRoute, .downstream, "no route matches"))
         }

@@ -341,6 +341,10 @@ extension Worker {
             append(":status", Array("\(response.status)".utf8), to: &block, attempt)
             if !body.isEmpty { append("content-type", response.contentType, to: &block, attempt) }
             append("content-length", Array("\(body.count)".utf8), to: &block, attempt)
+            if exchange.account.end.reason == .unauthenticated {
+                // RFC 9110, 11.6.1; RFC 6750, 3.
+                append("www-authenticate", "Bearer", to: &block, attempt)
+            }
             if sendsBody {
                 attempt.response.body.append(body, from: workspace.segments)
             }

@@ -14,6 +14,8 @@ final class Listener {
     let tag: PollTag
     /// Newest terms; those of a listener that was removed stay as they last were.
     private(set) var terms: ListenerTerms
+    /// Their position in the list of their snapshot.
+    private(set) var position: Int
     /// What its terms are part of.
     private var generation: Generation
     /// The two, for use without counting: looked at for every request.
@@ -35,6 +37,7 @@ final class Listener {
         self.tag = tag
         self.terms = terms
         self.generation = generation
+        position = generation.position(of: terms)
         borrowedTerms = Borrowed(terms)
         borrowedGeneration = Borrowed(generation)
         series = Array(repeating: nil, count: terms.routes.patternCount * 2)
@@ -44,12 +47,14 @@ final class Listener {
         self.terms = terms
         self.tls = tls
         self.generation = generation
+        position = generation.position(of: terms)
         borrowedTerms = Borrowed(terms)
         borrowedGeneration = Borrowed(generation)
         forgetSeries()
     }
 
     func forgetSeries() {
+        generation.forgetAccessCounts()
         series = Array(repeating: nil, count: terms.routes.patternCount * 2)
         routeless = [nil, nil]
     }

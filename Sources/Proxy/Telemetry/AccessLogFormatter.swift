@@ -1,4 +1,5 @@
 public import Configuration
+internal import Rules
 internal import Wire
 
 /// Makes lines of records. docs/access-log.md says what each field means; what is here is in its
@@ -132,6 +133,15 @@ public final class AccessLogFormatter {
     private func writeIdentity(
         _ record: AccessRecord, _ texts: inout RecordTexts, _ line: AccessLogLine, worker: UInt64
     ) {
+        let (rule, dryRun) = (
+            texts.next(record.lengths.rule), texts.next(record.lengths.dryRunRule)
+        )
+        if let access = record.access, access.isByRule {
+            line.name(.rule, rule)
+            if !rule.isEmpty { line.word(.access, access.decision.reason.name) }
+            line.name(.dryRunRule, dryRun)
+            if let rehearsal = access.rehearsal { line.word(.dryRun, rehearsal.reason.name) }
+        }
         line.name(.revision, texts.next(record.lengths.revision))
         line.text(.requestID, texts.next(record.lengths.requestID))
         line.connection(.connection, worker, record.connection)

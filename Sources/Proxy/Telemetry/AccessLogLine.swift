@@ -32,6 +32,10 @@ struct AccessLogLine {
         static var deadline: Key { Key(",\"deadline_ms\":", " deadline_ms=") }
         static var deadlineLeft: Key { Key(",\"deadline_left_ms\":", " deadline_left_ms=") }
         static var attempts: Key { Key(",\"attempts\":", " attempts=") }
+        static var rule: Key { Key(",\"rule\":", " rule=") }
+        static var access: Key { Key(",\"access\":", " access=") }
+        static var dryRunRule: Key { Key(",\"dry_run_rule\":", " dry_run_rule=") }
+        static var dryRun: Key { Key(",\"dry_run\":", " dry_run=") }
         static var revision: Key { Key(",\"revision\":", " revision=") }
         static var requestID: Key { Key(",\"request_id\":", " request_id=") }
         static var connection: Key { Key(",\"connection\":", " connection=") }

@@ -25,6 +25,8 @@ struct AccessRecord: BitwiseCopyable {
         var route: UInt16 = 0
         var upstream: UInt16 = 0
         var endpointPath: UInt16 = 0
+        var rule: UInt16 = 0
+        var dryRunRule: UInt16 = 0
         var revision: UInt16 = 0
         var requestID: UInt16 = 0
         var detail: UInt16 = 0
@@ -53,6 +55,7 @@ struct AccessRecord: BitwiseCopyable {
     var success: ExchangeEnd.Reason
     var fault: ExchangeEnd.Side
     var limit: Limit?
+    var access: AccessOutcome?
     var isGRPC: Bool
     var isTruncated = false
     var lengths = Lengths()
@@ -80,6 +83,7 @@ struct AccessRecord: BitwiseCopyable {
         success = exchange.account.end.success
         fault = exchange.account.end.fault
         limit = exchange.account.end.limit
+        access = exchange.account.access
         isGRPC = exchange.isGRPC
     }
 }
@@ -139,6 +143,9 @@ extension Worker {
         record.lengths.endpointPath = writer.append(
             exchange.account.server.path, max: AccessRecord.Bound.socketPath)
         if let generation = exchange.generation {
+            if let access = record.access, access.isByRule {
+                appendRules(access, generation, to: writer, &record)
+            }
             record.lengths.revision = generation.use {
                 writer.append($0.shortRevision, or: $0.snapshot.revision)
             }
@@ -149,6 +156,24 @@ extension Worker {
         }
         let detail = exchange.account.end.detail
         record.lengths.detail = writer.append(detail, max: AccessRecord.Bound.detail)
+    }
+
+    private func appendRules(
+        _ access: AccessOutcome, _ generation: Borrowed<Generation>, to writer: RecordWriter,
+        _ record: inout AccessRecord
+    ) {
+        generation.use { $0.access }.use { table in
+            let rule = Int(access.decision.rule)
+            if rule >= 0 {
+                record.lengths.rule = writer.append(
+                    table.shortNames[rule], or: table.rules[rule].name)
+            }
+            let dryRun = Int(access.rehearsal?.rule ?? -1)
+            if dryRun >= 0 {
+                record.lengths.dryRunRule = writer.append(
+                    table.shortNames[dryRun], or: table.rules[dryRun].name)
+            }
+        }
     }
 }
 

@@ -21,6 +21,8 @@ public final class Counters: Sendable {
     public let turns = CounterBlock(count: LatencyBuckets.count + 1)
     /// What requests and attempts became, by what the configuration names.
     public let series = SeriesRegistry()
+    /// What access rules decided.
+    public let access = AccessRegistry()
 
     /// HTTP/2's error codes, and one for all others.
     private static let resetCodes = 15

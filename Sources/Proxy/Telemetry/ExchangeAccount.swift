@@ -1,3 +1,4 @@
+internal import Rules
 internal import Wire
 
 /// What an exchange has to tell of itself, gathered while it runs, for the access log and the
@@ -22,6 +23,8 @@ struct ExchangeAccount: BitwiseCopyable {
     var grpcStatus = noStatus
     var server = ServerPlace()
     var end = ExchangeEnd()
+    /// What the access rules said; nil where they were not asked.
+    var access: AccessOutcome?
 
     /// Which server's stream the last attempt was sent on.
     struct ServerPlace: BitwiseCopyable {
@@ -44,7 +47,8 @@ struct ExchangeEnd: BitwiseCopyable {
         case complete, respond, redirect
         // Those of `ProxyError.Kind`.
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
-        case denied, identityEnded, noRoute, wrongContentType, loop, messageTooLarge
+        case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
+        case loop, messageTooLarge
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
@@ -107,6 +111,8 @@ extension ExchangeEnd.Reason {
             case .pathTooLong: .pathTooLong
             case .denied: .denied
             case .identityEnded: .identityEnded
+            case .unauthenticated: .unauthenticated
+            case .accessUnknown: .accessUnknown
             case .noRoute: .noRoute
             case .wrongContentType: .wrongContentType
             case .loop: .loop
@@ -139,6 +145,8 @@ extension ExchangeEnd.Reason {
         case .pathTooLong: "path_too_long"
         case .denied: "denied"
         case .identityEnded: "identity_ended"
+        case .unauthenticated: "unauthenticated"
+        case .accessUnknown: "access_unknown"
         case .noRoute: "no_route"
         case .wrongContentType: "wrong_content_type"
         case .loop: "loop"

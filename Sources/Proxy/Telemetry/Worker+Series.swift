@@ -110,9 +110,10 @@ extension Worker {
     func pruneSeries() {
         guard hasStaleSeries, let snapshot = generation?.snapshot else { return }
         hasStaleSeries = false
+        pruneAccessCounts(snapshot.access)
+        generation?.forgetAccessCounts()
         let current = CurrentNames(snapshot)
         let stale = seriesWriters.filter { !current.has($0.key) }
-        guard !stale.isEmpty else { return }
         for key in stale.keys { seriesWriters[key] = nil }
         staleSeries += stale.values
         // Whoever remembers one looks it up again.

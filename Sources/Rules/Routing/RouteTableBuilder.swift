@@ -248,7 +248,7 @@ extension HostPattern {
 
 extension PathPattern {
     /// The key that this path is found by; nil for any.
-    fileprivate var key: ([UInt8], PathKind)? {
+    var key: ([UInt8], PathKind)? {
         switch self {
         case .any: return nil
         case .exact(let path): return (path, .exact)

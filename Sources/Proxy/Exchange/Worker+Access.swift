@@ -1,0 +1,44 @@
+internal import Rules
+internal import Wire
+
+/// Whether a call may go on. What the caller is told says nothing about the rules.
+extension Worker {
+    /// Nil where it may.
+    func accessRefusal(_ exchange: Exchange, _ generation: Borrowed<Generation>) -> ProxyError? {
+        let outcome = generation.use { generation in
+            let outcome = generation.access.use { access($0, exchange) }
+            count(outcome, generation)
+            return outcome
+        }
+        exchange.account.access = outcome
+        switch outcome.decision.verdict {
+        case .allowed: return nil
+        case .denied:
+            workspace.counters.add(.accessDenied)
+            return ProxyError(.denied, .downstream, "permission denied")
+        case .unauthenticated:
+            workspace.counters.add(.accessDenied)
+            return ProxyError(.unauthenticated, .downstream, "not authenticated")
+        case .unavailable:
+            return ProxyError(.accessUnknown, .weir, "access cannot be decided now")
+        }
+    }
+
+    private func access(_ table: AccessTable, _ exchange: Exchange) -> AccessOutcome {
+        let head = exchange.head
+        let headers = exchange.request.headers
+        guard let connection = exchange.downstream.connection,
+            let method = headers.value(at: head.method), let path = headers.value(at: head.path)
+        else { return AccessOutcome(AccessDecision(.denied, .byDefault)) }
+        return connection.use { connection in
+            method.use { method in
+                path.use { path in
+                    let match = table.match(
+                        listener: exchange.listenerPosition, httpMethod: method, path: path)
+                    return table.decide(
+                        match, connection.caller, fields: RequestFieldsView(headers: headers))
+                }
+            }
+        }
+    }
+}
