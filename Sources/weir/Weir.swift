@@ -10,8 +10,8 @@ struct Weir: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Run.self, Init.self, Status.self, Check.self, Explain.self, Schema.self, Demo.self,
-            CA.self, Version.self,
+            Run.self, Init.self, Status.self, Check.self, Explain.self, Access.self, Schema.self,
+            Demo.self, CA.self, Version.self,
         ])
 }
 

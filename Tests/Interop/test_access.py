@@ -6,6 +6,7 @@ import subprocess
 import grpc
 import pytest
 import yaml
+from google.protobuf import descriptor_pb2
 
 import echo_pb2
 import waiting
@@ -259,3 +260,59 @@ def test_explain_says_which_rule_decides_and_why(tmp_path):
     status, text = explain("--peer", "spiffe://mesh.example/web")
     assert status == 1
     assert "allow 1 does not hold: the header x-tenant is not as it asks" in text
+
+
+def descriptors(**services):
+    """A set of descriptors as protoc writes it: of a package a.v1 with these services."""
+    file = descriptor_pb2.FileDescriptorProto(name="a.proto", package="a.v1", syntax="proto3")
+    file.message_type.add(name="M")
+    for name, methods in services.items():
+        service = file.service.add(name=name)
+        for method in methods:
+            service.method.add(name=method, input_type=".a.v1.M", output_type=".a.v1.M")
+    return descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString()
+
+
+def test_the_matrix_has_every_method_and_lists_what_nothing_guards(tmp_path):
+    rules = access(
+        {"methods": ["a.v1.One/Get"], "allow": [{"source": ["10.0.0.0/8"]}]},
+        {"methods": ["a.v1.One/*"], "deny": [{"headers": {"x-old": "1"}}]},
+        {"methods": ["b.Other/*"], "allow": ["anyone"]})
+    path = tmp_path / "weir.yaml"
+    path.write_text(yaml.safe_dump(program.configuration(1, [2], access=rules)))
+    set_path = tmp_path / "set.pb"
+    set_path.write_bytes(descriptors(One=["Get", "Put"], Two=["Call"]))
+
+    def matrix(*arguments):
+        result = subprocess.run(
+            [program.binary(), "access", "matrix", "--config", path, *arguments],
+            capture_output=True, text=True)
+        return result.returncode, result.stdout
+
+    status, text = matrix("--descriptors", set_path)
+    assert status == 1
+    assert text == """\
+a.v1.One/*
+  deny: with header x-old '1', by rule rule-1
+  everybody else, by access.default
+a.v1.One/Get
+  deny: with header x-old '1', by rule rule-1
+  allow: from 10.0.0.0/8, by rule rule-0
+  nobody else
+a.v1.One/Put
+  deny: with header x-old '1', by rule rule-1
+  everybody else, by access.default
+a.v1.Two/Call
+  everybody, by access.default
+b.Other/*
+  allow: everybody, by rule rule-2
+  nobody else
+nothing guards:
+  a.v1.Two/Call at edge
+"""
+    assert matrix() == (0, text.split("nothing")[0].replace(
+        "a.v1.One/Put\n  deny: with header x-old '1', by rule rule-1\n"
+        "  everybody else, by access.default\n", "").replace(
+        "a.v1.Two/Call\n  everybody, by access.default\n", ""))
+    set_path.write_bytes(b"\x0a\x05x")
+    assert matrix("--descriptors", set_path)[0] == 2
