@@ -75,6 +75,8 @@ public final class ListenerTerms: Sendable {
         public var requestID = RequestID.pass
         /// Requests that passed this process before are refused.
         public var refusesLoops = true
+        /// Nil: nobody is believed about the client, and servers are told nothing of it.
+        public var trustedProxies: TrustedProxies?
 
         public init() {}
     }

@@ -69,6 +69,16 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
 }
 
 extension HeaderToken {
+    /// True for what a trusted proxy in front says of the client; in no other spelling.
+    public static func isForwarding(_ name: Span<UInt8>) -> Bool {
+        switch exactly(name) {
+        case .xForwardedFor, .xForwardedProto, .xForwardedHost: true
+        default: false
+        }
+    }
+}
+
+extension HeaderToken {
     @inline(__always)
     private static func exactly(_ name: Span<UInt8>) -> HeaderToken {
         let count = name.count

@@ -73,8 +73,9 @@ extension SnapshotBuilder {
             let choice = checker.choice(node, "the mode", ["enforce", "dry_run"])
             draft.rule.mode = choice == 1 ? .dryRun : .enforce
         }
-        if let node = fields[.deny] { draft.rule.deny = readItems(node) }
-        if let node = fields[.allow] { draft.rule.allow = readItems(node) }
+        let isProven = provesPeers(draft.rule.listeners)
+        if let node = fields[.deny] { draft.rule.deny = readItems(node, isProven) }
+        if let node = fields[.allow] { draft.rule.allow = readItems(node, isProven) }
         if fields[.deny] == nil, fields[.allow] == nil {
             checker.fail(
                 .missingKey, fields.node,
@@ -160,17 +161,34 @@ extension SnapshotBuilder {
 
 /// Who they let in and keep out.
 extension SnapshotBuilder {
-    private func readItems(_ node: NodeID) -> [AccessItem] {
-        checker.items(node, "access items", 1...AccessTable.itemsMax).compactMap(readItem)
+    /// Whether a peer can prove who it is at one of these listeners; true where none is known.
+    private func provesPeers(_ positions: [Int]?) -> Bool {
+        let positions = positions ?? Array(listeners.indices)
+        return positions.isEmpty
+            || positions.contains { listeners[$0].tls.map { $0.clients != .none } ?? false }
     }
 
-    private func readItem(_ node: NodeID) -> AccessItem? {
+    private func readItems(_ node: NodeID, _ isProven: Bool) -> [AccessItem] {
+        checker.items(node, "access items", 1...AccessTable.itemsMax).compactMap {
+            readItem($0, isProven)
+        }
+    }
+
+    private func readItem(_ node: NodeID, _ isProven: Bool) -> AccessItem? {
         if checker.tree.kind(node) == .scalar {
             return checker.choice(node, "an access item", ["anyone"]).map { _ in AccessItem() }
         }
         guard let fields = checker.fields(node, AccessItemKey.self) else { return nil }
         var item = AccessItem()
-        if let value = fields[.peers] { item.peers = readPeers(value) }
+        if let value = fields[.peers] {
+            item.peers = readPeers(value)
+            if !isProven {
+                checker.fail(
+                    .neverMatches, value,
+                    "no listener where this rule counts asks for client certificates",
+                    expected: "a listener with tls: {clients: required} or optional")
+            }
+        }
         if let value = fields[.token] { item.token = readToken(value) }
         if let value = fields[.source] { item.source = readRanges(value, "sources") }
         if let value = fields[.client] { item.client = readRanges(value, "clients") }
@@ -187,22 +205,12 @@ extension SnapshotBuilder {
     }
 
     private func readPeers(_ node: NodeID) -> [PeerPattern] {
-        checker.items(node, "peers", 1...AccessTable.entriesMax).compactMap {
-            item -> PeerPattern? in
-            guard let text = checker.text(item, "a peer") else { return nil }
-            do throws(PeerPattern.ParseError) {
-                return try PeerPattern(text)
-            } catch {
-                checker.fail(
-                    .badValue, item, "'\(text.quotable)' is not a peer: \(error.words)",
-                    expected: "spiffe://domain/path, spiffe://domain/path/*, dns:name or verified")
-                return nil
-            }
-        }
+        checker.items(node, "peers", 1...AccessTable.entriesMax).compactMap(readPeer)
     }
 
-    func readRanges(_ node: NodeID, _ what: String) -> [AddressRange] {
-        checker.items(node, what, 1...AccessTable.entriesMax).compactMap { item -> AddressRange? in
+    func readRanges(_ node: NodeID, _ what: String, min: Int = 1) -> [AddressRange] {
+        checker.items(node, what, min...AccessTable.entriesMax).compactMap {
+            item -> AddressRange? in
             guard let bytes = checker.bytes(item, "a range of addresses") else { return nil }
             do {
                 return try AddressRange(parsing: Array(bytes).span)
@@ -361,21 +369,5 @@ extension SnapshotBuilder {
             return nil
         }
         return .header(name)
-    }
-}
-
-extension PeerPattern.ParseError {
-    var words: String {
-        switch self {
-        case .spiffe(.tooLong): "a SPIFFE ID is at most \(SPIFFEID.bytesMax) bytes long"
-        case .spiffe(.scheme): "a SPIFFE ID begins with spiffe://"
-        case .spiffe(.trustDomain):
-            "its trust domain is not of letters, digits, '.', '-' and '_'"
-        case .spiffe(.path):
-            "its path is not of segments of letters, digits, '.', '-' and '_'; '/*' is last only"
-        case .noPath: "a trust domain alone is nobody; all in it are spiffe://domain/*"
-        case .dnsName: "what follows dns: is not a DNS name"
-        case .unknownForm: "it has none of the forms"
-        }
     }
 }

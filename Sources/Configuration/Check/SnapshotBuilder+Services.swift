@@ -38,6 +38,9 @@ extension SnapshotBuilder {
         intake.requestID = requestID.flatMap(Intake.RequestID.init) ?? .pass
         let loops = fields[.loops].flatMap { checker.choice($0, "loops", ["refuse", "allow"]) }
         intake.refusesLoops = loops != 1
+        intake.trustedProxies = fields[.trustedProxies].map {
+            TrustedProxies(readRanges($0, "trusted proxies", min: 0))
+        }
         return intake
     }
 

@@ -94,7 +94,12 @@ enum ListenerKey: Int, LanguageKey {
             Term(
                 "timeouts", .object(OptionObjects.downstreamTimeouts),
                 "How long the listener waits for each thing that a client owes it")
-        case .trustedProxies: Term("trusted_proxies", .unsupported, "Whose forwarding is believed")
+        case .trustedProxies:
+            Term(
+                "trusted_proxies", .list(.range, min: 0),
+                "Proxies in front, whose `x-forwarded-for` is believed; with this key, even empty, "
+                    + "servers are told who the client is", byDefault: "nothing is believed or told"
+            )
         }
     }
 }

@@ -13,7 +13,7 @@ final class DownstreamConnection: Connection {
     // Changed from callbacks, see Exchange.
     @safe @exclusivity(unchecked) private(set) var exchanges: [Borrowed<Exchange>] = []
     /// Who is at its other end, as access rules see it.
-    let caller: AccessCaller
+    private(set) var caller: AccessCaller
     private var drain = ConnectionDrain()
     private var preface = ClientPreface()
     private var hasSpoken = false
@@ -66,10 +66,23 @@ final class DownstreamConnection: Connection {
         schedule(nextDeadline, workspace)
     }
 
+    /// `, ` and its address, as it is added to `x-forwarded-for`.
+    private(set) lazy var forwarded: [UInt8] = {
+        let isUnix = if case .unix = peer { true } else { false }
+        return Array((isUnix ? ", unknown" : ", \(caller.source)").utf8)
+    }()
+
     override var streamCount: Int { exchanges.count }
     override var requestsPerTurn: Int { limits.requestsPerTurn }
     override var outputBytesMax: Int { min(Workspace.outputBytes, limits.unreadOutputBytes) }
     override var ownerName: String { listener.terms.name }
+    /// Who is behind the proxy at its other end.
+    func client(_ fields: RequestFieldsView) -> IPAddress {
+        listener.borrowedTerms.use { terms in
+            terms.intake.trustedProxies?.client(behind: caller.source, fields: fields) ?? caller.source
+        }
+    }
+
     override func describe() -> String { "listener=\(listener.terms.name) peer=\(peer)" }
 
     // MARK: TLS
@@ -82,6 +95,7 @@ final class DownstreamConnection: Connection {
         workspace.counters.add(.tlsHandshakes)
         if let tls, let peer = tls.peer {
             peerIdentity = peer
+            caller.peer = AccessPeer(peer)
             trustDigest = tls.server?.terms.trustDigest ?? []
             identity.proven(
                 until: peer.expiresAt, grace: timeouts.identityGrace, now: workspace.now,
@@ -156,6 +170,9 @@ final class DownstreamConnection: Connection {
 
     func attach(_ exchange: Exchange, _ streamID: Int32) {
         exchange.downstream.attach(self, streamID, place: exchanges.count)
+        exchange.isFromProxy = listener.borrowedTerms.use { terms in
+            terms.intake.trustedProxies?.trusts(caller.source) == true
+        }
         exchanges.append(Borrowed(exchange))
     }
 

@@ -53,6 +53,8 @@ final class Exchange {
     var pathServiceEnd = 0
     /// No message from the client may be larger; known once there is a route.
     var requestMessageBytesMax = UInt32.max
+    /// Its connection comes from a proxy that is trusted.
+    var isFromProxy = false
 
     /// END_STREAM was sent to the client.
     var isResponseSent = false
@@ -95,7 +97,10 @@ final class Exchange {
             return isAbuse ? .abusive : .taken
         }
         if token != .other {
-            if token.isStrippedFromClients || token.isHopByHop && token != .te { return .taken }
+            if token.isStrippedFromClients || token.isHopByHop && token != .te {
+                // What a trusted proxy says of the client is kept for whoever asks for it.
+                guard isFromProxy, name.use(HeaderToken.isForwarding) else { return .taken }
+            }
             if token == .path, value.count > pathBytesMax { head.found(.path) }
             head.noted(token, at: request.headers.count)
         }
@@ -163,6 +168,7 @@ final class Exchange {
         generation = nil
         pathServiceEnd = 0
         requestMessageBytesMax = .max
+        isFromProxy = false
         isResponseSent = false
         resetsAfterResponse = false
     }

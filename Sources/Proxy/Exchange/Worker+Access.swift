@@ -35,8 +35,13 @@ extension Worker {
                 path.use { path in
                     let match = table.match(
                         listener: exchange.listenerPosition, httpMethod: method, path: path)
-                    return table.decide(
-                        match, connection.caller, fields: RequestFieldsView(headers: headers))
+                    let fields = RequestFieldsView(headers: headers)
+                    guard exchange.isFromProxy else {
+                        return table.decide(match, connection.caller, fields: fields)
+                    }
+                    var caller = connection.caller
+                    caller.client = connection.client(fields)
+                    return table.decide(match, caller, fields: fields)
                 }
             }
         }

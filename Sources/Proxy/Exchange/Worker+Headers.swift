@@ -7,8 +7,9 @@ extension Worker {
     /// request's own block, which stays as it came for other attempts.
     func requestHeaders(_ exchange: Exchange, _ attempt: Attempt) -> HeaderBlock? {
         let head = exchange.head
+        let forwards = self.forwards(exchange)
         let isAsItCame =
-            exchange.deadline == 0 && head.host < 0 && keepsScheme(exchange, attempt)
+            exchange.deadline == 0 && head.host < 0 && keepsScheme(exchange, attempt) && !forwards
             && (!exchange.isGRPC || head.te >= 0)
             && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
         if isAsItCame { return exchange.request.headers }
@@ -24,8 +25,10 @@ extension Worker {
             if place == head.host || place == head.grpcTimeout && exchange.isGRPC { continue }
             if headers.name(index).isPseudo { continue }
             if let edits, edits.drops(headers.name(index)) { continue }
+            if exchange.isFromProxy, headers.name(index).use(HeaderToken.isForwarding) { continue }
             builder.append(headers, at: index)
         }
+        if forwards { builder.appendForwarding(exchange, edits) }
         if exchange.isGRPC, head.te < 0 { builder.append("te", ByteView("trailers")) }
         if let edits { builder.append(edits) }
         return builder.isWhole ? builder.block : nil
@@ -100,6 +103,30 @@ struct HeaderBuilder {
             && isWhole
     }
 
+    /// `value` with `suffix` behind it; without a value the suffix less its first two bytes.
+    mutating func append(_ name: StaticString, _ value: ByteView, then suffix: [UInt8]) {
+        let start = value.isEmpty ? 2 : 0
+        let joined = value.use {
+            attempt.arena.join($0, suffix.span.extracting(start...), from: pool)
+        }
+        guard let joined else { return isWhole = false }
+        append(name, joined)
+    }
+
+    /// Two values of a field as one.
+    mutating func join(_ first: ByteView, _ second: ByteView) -> ByteView {
+        let separated = first.use { attempt.arena.join($0, ", ".utf8.span, from: pool) }
+        guard let separated,
+            let joined = separated.use({ first in
+                second.use { attempt.arena.join(first, $0, from: pool) }
+            })
+        else {
+            isWhole = false
+            return first
+        }
+        return joined
+    }
+
     mutating func append(_ name: StaticString, _ value: [UInt8]) {
         guard let value = attempt.arena.keep(value.span, from: pool) else { return isWhole = false }
         append(name, value)
@@ -139,7 +166,7 @@ extension ByteView {
 
 extension HeaderEdits {
     /// True for fields that are removed, or that another value is set for.
-    fileprivate func drops(_ name: ByteView) -> Bool {
+    func drops(_ name: ByteView) -> Bool {
         remove.contains { name.equals($0) } || set.contains { name.equals($0.name) }
     }
 }
