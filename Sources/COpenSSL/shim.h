@@ -81,3 +81,27 @@ static inline GENERAL_NAMES *weir_request_names(X509_REQ *request, int *critical
     return names;
 }
 static inline int weir_utf8_string(void) { return MBSTRING_UTF8; }
+
+/* Signatures (Identity/OpenSSL/SignatureKey.swift). */
+static inline EVP_PKEY *weir_RSA_gen(unsigned int bits) { return EVP_RSA_gen(bits); }
+static inline EVP_PKEY *weir_EC_gen(const char *curve) { return EVP_EC_gen(curve); }
+static inline EVP_PKEY *weir_ED25519_gen(void) {
+    return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+}
+static inline long weir_BIO_get_mem_data(BIO *bio, char **data) {
+    return BIO_get_mem_data(bio, data);
+}
+/* Instead of asking a terminal for a passphrase. */
+static inline int weir_no_passphrase(char *buffer, int size, int writing, void *context) {
+    (void)buffer; (void)size; (void)writing; (void)context;
+    return -1;
+}
+static inline EVP_PKEY *weir_PEM_read_PrivateKey(BIO *bio) {
+    return PEM_read_bio_PrivateKey(bio, NULL, weir_no_passphrase, NULL);
+}
+static inline EVP_PKEY *weir_PEM_read_PUBKEY(BIO *bio) {
+    return PEM_read_bio_PUBKEY(bio, NULL, weir_no_passphrase, NULL);
+}
+static inline int weir_PEM_write_PrivateKey(BIO *bio, EVP_PKEY *key) {
+    return PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+}

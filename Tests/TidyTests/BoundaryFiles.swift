@@ -25,11 +25,13 @@ enum BoundaryFiles {
     ///
     /// `@exclusivity(unchecked)`: fields of objects that one worker's thread alone touches, read
     /// for every frame. `nonisolated(unsafe)`: compiled patterns, which PCRE2 never writes, and
-    /// stores of certificates, which OpenSSL locks.
+    /// stores of certificates and keys, which OpenSSL locks.
     /// `@unchecked Sendable`: a simulated world, which one thread runs, and
     /// an SSL_CTX, which OpenSSL locks and counts by itself.
     static let uncheckedCounts: [String: [Unchecked: Int]] = [
         "Sources/Identity/OpenSSL/CertificateStore.swift": [.nonisolated: 1],
+        "Sources/Identity/OpenSSL/SignatureKey.swift": [.nonisolated: 1],
+        "Sources/Identity/OpenSSL/SigningKey.swift": [.nonisolated: 1],
         "Sources/Proxy/Connection/Connection.swift": [.exclusivity: 2],
         "Sources/Proxy/Connection/DownstreamConnection.swift": [.exclusivity: 1],
         "Sources/Proxy/Connection/Generation.swift": [.exclusivity: 2],
