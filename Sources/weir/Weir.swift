@@ -11,7 +11,7 @@ struct Weir: ParsableCommand {
         version: Version.text,
         subcommands: [
             Run.self, Init.self, Status.self, Check.self, Explain.self, Access.self, Schema.self,
-            Demo.self, CA.self, Version.self,
+            Demo.self, CA.self, TokenCommand.self, Version.self,
         ])
 }
 

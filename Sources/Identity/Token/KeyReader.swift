@@ -16,11 +16,13 @@ public enum KeyFault: String, Error, Hashable, Sendable, CustomStringConvertible
     case keyID = "its kid is not a string of at most 256 bytes, or missing where it must be there"
 
     public var description: String { rawValue }
+
+    /// It may have been meant as a key for signatures.
+    var leavesDoubt: Bool { self != .use && self != .operations && self != .type }
 }
 
 /// Reads one JSON Web Key (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2).
 enum KeyReader {
-    static let secretBytesMax = 1_024
     private static let privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth"]
 
     static func key(_ json: JSONValue, allowsSecrets: Bool) throws(KeyFault) -> VerificationKey {
@@ -98,7 +100,7 @@ enum KeyReader {
         case "oct":
             guard allowsSecrets else { throw .secret }
             let secret = try bytes("k", json)
-            guard secret.count <= secretBytesMax else { throw .tooLarge }
+            guard secret.count <= KeySet.secretBytesMax else { throw .tooLarge }
             guard !secret.isEmpty else { throw .weak }
             return (.secret(byteCount: secret.count), SignatureKey(secret: secret))
         default: throw .type

@@ -5,6 +5,7 @@ internal import Wire
 public final class KeySet: Sendable {
     public static let bytesMax = 262_144
     public static let keysMax = 100
+    public static let secretBytesMax = 1_024
 
     public enum ParseError: Error, Hashable, Sendable {
         case tooLarge
@@ -40,12 +41,22 @@ public final class KeySet: Sendable {
         guard entries.count <= Self.keysMax else { throw .tooManyKeys }
         var keys: [VerificationKey] = []
         var omissions: [Omission] = []
+        var doubtful: [String] = []
         for (index, entry) in entries.enumerated() {
             do throws(KeyFault) {
                 keys.append(try KeyReader.key(entry, allowsSecrets: allowsSecrets))
             } catch {
                 omissions.append(Omission(index: index, reason: error))
+                if error.leavesDoubt, case .string(let keyID) = entry["kid"] {
+                    doubtful.append(keyID)
+                }
             }
+        }
+        // Whoever has that key reads the set in another way.
+        if let keyID = doubtful.first(where: { name in
+            keys.contains { $0.keyID?.hasSameBytes(as: name) ?? false }
+        }) {
+            throw .sameKeyID(keyID)
         }
         if allowsSecrets, keys.contains(where: \.isSecret), !keys.allSatisfy(\.isSecret) {
             throw .mixed
@@ -83,6 +94,19 @@ public final class KeySet: Sendable {
         self.digest = digest
         indexByKeyID = [:]
     }
+
+    /// The secret that a file holds: all of it but one line end behind it, which editors add.
+    public static func secret(in file: [UInt8]) -> [UInt8] {
+        var secret = file
+        if secret.last == UInt8(ascii: "\n") {
+            secret.removeLast()
+            if secret.last == UInt8(ascii: "\r") { secret.removeLast() }
+        }
+        return secret
+    }
+
+    /// It is a secret's, and holds nothing else.
+    public var holdsSecret: Bool { keys.contains(where: \.isSecret) }
 
     /// The key of that `kid`. A secret from a file has none, and is meant by every one.
     public func key(_ keyID: String) -> VerificationKey? {

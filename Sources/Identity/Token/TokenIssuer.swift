@@ -53,6 +53,16 @@ public struct TokenIssuer: Hashable, Sendable {
         return fingerprint == certificate ? nil : .certificateOther
     }
 
+    /// The times, in seconds since 1970, at which `refusal` has nothing to say of the time or the
+    /// audience; empty where there is none.
+    public func window(of token: VerifiedToken) -> Range<Int64> {
+        guard token.isForAudience else { return 0..<0 }
+        var start = max(token.notBefore ?? 0, token.issuedAt ?? 0) &- skew
+        if let lifetimeMax { start = max(start, token.expiresAt &- skew &- lifetimeMax) }
+        let end = token.expiresAt &+ skew
+        return min(start, end)..<end
+    }
+
     /// What a token's claims must be to this issuer, at any time.
     func check(_ claims: TokenClaims, _ header: TokenHeader) throws(TokenRefusal) {
         if let type = header.type, !accepts(type) { throw .type }

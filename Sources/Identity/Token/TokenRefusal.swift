@@ -35,7 +35,6 @@ public enum TokenRefusal: String, Error, Hashable, Sendable, CaseIterable {
     case keyAmbiguous = "it has no kid, and too many keys of its issuer fit"
     case keyMismatch = "the key of its kid is not for its algorithm"
     case signature = "its signature is wrong"
-    case throttled = "too many wrong signatures from its source"
 
     // Its claims.
     case expiryForm = "exp is missing or not a time"
