@@ -1,4 +1,5 @@
-/// When which identity is to be renewed: at half of its life, and after a failure again, ever later.
+/// When which identity is to be renewed: at half of its life, and after a failure again, ever
+/// later.
 ///
 /// An identity waits, or is being renewed, or has been and waits for the configuration that brings
 /// the new one. It does no I/O; times are in seconds.

@@ -64,7 +64,7 @@ final class HTTPPort {
             Self.connectionsMax, Self.timeoutSeconds, handleRequest, pointer)
         guard let daemon = unsafe daemon else { return nil }
         // As a number, which any thread may have: the library takes connections from any.
-        acceptor = HTTPAcceptor(socket.descriptor, for: unsafe UInt(bitPattern: daemon))
+        acceptor = HTTPAcceptor(socket.descriptor, for: UInt(bitPattern: daemon))
         guard acceptor != nil else { return nil }
     }
 

@@ -50,7 +50,7 @@ internal import COpenSSL
             }
             return check(signature, message, algorithm)
         case .ecdsa:
-            guard let der = DER.signature(fromHalves: signature, of: kind) else { return false }
+            guard let der = KeyDER.signature(fromHalves: signature, of: kind) else { return false }
             return check(der, message, algorithm)
         case .edDSA:
             return signature.count == 64 && check(signature, message, algorithm)

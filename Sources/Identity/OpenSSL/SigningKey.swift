@@ -85,7 +85,7 @@ internal import COpenSSL
         guard isMade, count <= signature.count else { return nil }
         signature.removeLast(signature.count - count)
         guard algorithm.family == .ecdsa else { return signature }
-        return DER.halves(fromSignature: signature, of: kind)
+        return KeyDER.halves(fromSignature: signature, of: kind)
     }
 
     static func memory(_ bytes: [UInt8]) -> OpaquePointer? {

@@ -95,7 +95,7 @@ enum KeyReader {
         case "EC": return try curve(json)
         case "OKP":
             guard try text("crv", json) == "Ed25519" else { throw .type }
-            guard let der = DER.ed25519Key(try bytes("x", json)) else { throw .invalid }
+            guard let der = KeyDER.ed25519Key(try bytes("x", json)) else { throw .invalid }
             return (.ed25519, try publicKey(der))
         case "oct":
             guard allowsSecrets else { throw .secret }
@@ -118,7 +118,7 @@ enum KeyReader {
         else { throw .invalid }
         guard exponent != [1] else { throw .weak }
         guard !WeakModulus.isFound(in: modulus) else { throw .weak }
-        return try publicKey(DER.rsaKey(modulus: modulus, exponent: exponent))
+        return try publicKey(KeyDER.rsaKey(modulus: modulus, exponent: exponent))
     }
 
     private static func curve(_ json: JSONValue) throws(KeyFault) -> (KeyKind, SignatureKey) {
@@ -130,7 +130,7 @@ enum KeyReader {
         default: throw .type
         }
         let (x, y) = (try bytes("x", json), try bytes("y", json))
-        guard let der = DER.curveKey(kind, x: x, y: y) else { throw .invalid }
+        guard let der = KeyDER.curveKey(kind, x: x, y: y) else { throw .invalid }
         return (kind, try publicKey(der))
     }
 

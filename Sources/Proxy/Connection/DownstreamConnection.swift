@@ -79,7 +79,8 @@ final class DownstreamConnection: Connection {
     /// Who is behind the proxy at its other end.
     func client(_ fields: RequestFieldsView) -> IPAddress {
         listener.borrowedTerms.use { terms in
-            terms.intake.trustedProxies?.client(behind: caller.source, fields: fields) ?? caller.source
+            terms.intake.trustedProxies?.client(behind: caller.source, fields: fields)
+                ?? caller.source
         }
     }
 

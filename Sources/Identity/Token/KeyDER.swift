@@ -1,5 +1,5 @@
 /// As much of DER (X.690, 10) as keys and signatures of tokens take: written, and read back.
-enum DER {
+enum KeyDER {
     static let integerTag: UInt8 = 0x02
     static let bitStringTag: UInt8 = 0x03
     static let sequenceTag: UInt8 = 0x30
