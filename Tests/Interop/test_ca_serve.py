@@ -36,12 +36,11 @@ class serving:
 
     def __init__(self, authority, *options):
         self.socket = authority.folder / "ca.sock"
-        self.process = subprocess.Popen(
-            [program.binary(), "ca", "serve", "--authority", authority.directory, "--socket",
-             self.socket, *options],
-            stderr=subprocess.PIPE, text=True)
+        self.command = [program.binary(), "ca", "serve", "--authority", authority.directory,
+                        "--socket", self.socket, *options]
 
     def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
         assert "serving on" in line, line
         # So that it never waits for who reads its log.

@@ -55,14 +55,15 @@ class Renewed:
 
 
 @pytest.mark.parametrize("one_file", [False, True])
-def test_a_certificate_is_renewed_and_no_stream_notices(tmp_path, start_weir, start_origin, one_file):
-    scene = Renewed(tmp_path, start_weir, start_origin().port, "6s", one_file)
+def test_a_certificate_is_renewed_and_no_stream_notices(
+        tmp_path, start_weir, echo_origin, one_file):
+    scene = Renewed(tmp_path, start_weir, echo_origin.port, "6s", one_file)
     with scene.server:
         proxy = scene.start()
         first = scene.served(proxy)
         with scene.channel(proxy) as channel:
             requests = queue.Queue()
-            answers = echo_pb2_grpc.EchoStub(channel).Bidi(iter(requests.get, None))
+            answers = echo_pb2_grpc.EchoStub(channel).Bidi(iter(requests.get, None), timeout=60)
             seen = {first.serial_number}
 
             def renewed_twice():
@@ -78,8 +79,8 @@ def test_a_certificate_is_renewed_and_no_stream_notices(tmp_path, start_weir, st
         assert last.not_valid_after_utc > first.not_valid_after_utc
 
 
-def test_an_authority_that_is_away_is_asked_again(tmp_path, start_weir, start_origin):
-    scene = Renewed(tmp_path, start_weir, start_origin().port, "14s")
+def test_an_authority_that_is_away_is_asked_again(tmp_path, start_weir, echo_origin):
+    scene = Renewed(tmp_path, start_weir, echo_origin.port, "14s")
     proxy = scene.start()
     first = scene.served(proxy)
     until(lambda: "not renewed identity=self" in proxy.log, "a failure in the log", 20)
@@ -88,8 +89,8 @@ def test_an_authority_that_is_away_is_asked_again(tmp_path, start_weir, start_or
         scene.until_next(proxy, first)
 
 
-def test_with_watching_off_too(tmp_path, start_weir, start_origin):
-    scene = Renewed(tmp_path, start_weir, start_origin().port, "4s", watch="off")
+def test_with_watching_off_too(tmp_path, start_weir, echo_origin):
+    scene = Renewed(tmp_path, start_weir, echo_origin.port, "4s", watch="off")
     with scene.server:
         proxy = scene.start()
         first = scene.served(proxy)

@@ -108,8 +108,9 @@ public final class UnaryServer: Sendable {
             open[stream]?.body += bytes
             if let call = open[stream], call.body.count > Self.messageBytesMax + 5 {
                 open[stream] = nil
-                refuse(stream, .resourceExhausted, "the message is too long", session)
-                session.reset(stream, ErrorCode.noError)
+                refuse(
+                    stream, .resourceExhausted, "the message is too long", session,
+                    thenReset: true)
             }
         case .end(let stream):
             guard var call = open.removeValue(forKey: stream) else { return }
@@ -136,16 +137,19 @@ public final class UnaryServer: Sendable {
         session.finish(stream, trailers: [HeaderField("grpc-status", "0")])
     }
 
-    /// Trailers-Only.
+    /// - thenReset: the rest of the request is not wanted.
     private func refuse(
-        _ stream: Int32, _ code: GRPCStatus, _ words: String, _ session: PeerSession
+        _ stream: Int32, _ code: GRPCStatus, _ words: String, _ session: PeerSession,
+        thenReset: Bool = false
     ) {
         var message: [UInt8] = []
         PercentCoding.encode(Array(words.utf8).span, into: &message)
-        let fields = [
-            HeaderField("grpc-status", String(code.rawValue)),
-            HeaderField("grpc-message", String(decoding: message, as: UTF8.self)),
-        ]
-        session.respond(stream, Self.responseFields + fields, isLast: true)
+        session.respond(stream, Self.responseFields, isLast: false)
+        session.finish(
+            stream,
+            trailers: [
+                HeaderField("grpc-status", String(code.rawValue)),
+                HeaderField("grpc-message", String(decoding: message, as: UTF8.self)),
+            ], thenReset: thenReset ? ErrorCode.noError : nil)
     }
 }
