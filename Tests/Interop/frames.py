@@ -486,7 +486,10 @@ class RawOrigin:
     def stop(self):
         if not self._stopped:
             # A thread in accept() would take one more.
-            self._listener.shutdown(socket.SHUT_RDWR)
+            try:
+                self._listener.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
         self._stopped = True
         self._listener.close()
         for connection in self.connections:

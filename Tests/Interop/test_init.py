@@ -122,8 +122,8 @@ def test_a_difference_is_told_in_words(told):  # noqa: F811
         "~ routes all: timeout 2s -> 5s, listeners [edge, old] -> [edge, new]: "
         "holds from the next request on",
         "~ routes second: backends [{upstream: gone}] -> [{upstream: origin}], "
-        "matches [{headers: {x-beta: {exact: on}}, method: a.B/C}] -> "
-        "[{headers: {x-beta: {exact: off}}, metho...: holds from the next request on",
+        "matches [{method: a.B/C, headers: {x-beta: {exact: on}}}] -> "
+        "[{method: a.B/C, headers: {x-beta: {exact: off}}}]: holds from the next request on",
         "~ access: default allow -> deny: holds from the next request on",
         "- listeners old: its clients are asked to go, and cut after its 'drain'",
         "- upstreams gone: its connections end with their last request",
