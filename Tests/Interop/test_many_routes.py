@@ -84,9 +84,10 @@ def test_swapping_under_load_pauses_nobody(serve, start_origin):  # noqa: F811
             proxy.wait_for_line(" reloaded revision=", swap, timeout=30)
             callers.until_more(100)
     proxy.wait_for_line("installed revision=", 12)
-    found = pauses(proxy)
+    # The first two are from before anybody could call: nobody was paused by them.
+    found = pauses(proxy)[2:]
     print(f"installed in {sorted(found)} us; peak {proxy.peak_bytes() / 1e6:.0f} MB, "
           f"{proxy.resident_bytes() / 1e6:.0f} MB after")
-    assert len(found) == 12 and seen == {str(i) for i in range(6)}
+    assert len(found) == 10 and seen == {str(i) for i in range(6)}
     # A worker that is not scheduled on a busy machine looks paused: one may be late.
     assert sorted(found)[-2] <= PAUSE_MICROSECONDS, found
