@@ -10,8 +10,9 @@ import waiting
 from frames import EMPTY_MESSAGE, GRPC
 from reloading import LONG, Callers, pause
 
-OK, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE = 0, 4, 8, 14
-CLEAN = {OK, DEADLINE_EXCEEDED, UNAVAILABLE}
+OK, CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 1, 4, 14
+# CANCELLED is what a server says of a call that it takes up too late.
+CLEAN = {OK, CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE}
 
 MIB = 1 << 20
 
