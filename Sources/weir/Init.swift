@@ -20,9 +20,6 @@ struct Init: ParsableCommand {
     @Option(help: "A gRPC method: pkg.Svc/M, pkg.Svc/* or pkg.*; may be repeated. All by default.")
     var method: [String] = []
 
-    @Option(help: "A file of the service's descriptors (protoc --descriptor_set_out), for metrics.")
-    var descriptors: String?
-
     @Option(help: "The file to write; '-' is standard output.")
     var output = "weir.yaml"
 
@@ -42,8 +39,7 @@ struct Init: ParsableCommand {
     func run() throws {
         let listener = try parsed(listen)
         let text = StarterConfiguration(
-            listen: listen, isLocal: listener.isLoopback, upstreams: upstream, methods: method,
-            descriptors: descriptors
+            listen: listen, isLocal: listener.isLoopback, upstreams: upstream, methods: method
         ).text
         let name = output == "-" ? "weir.yaml" : output
         // What a method's grammar or a second listing breaks is told as `weir check` would.
