@@ -253,7 +253,8 @@ final class DownstreamConnection: Connection {
     }
 
     private var nextDeadline: Int64 {
-        if !isSecured { return min(Self.after(openedAt, timeouts.handshake), drain.deadline) }
+        // A drain has to wait until the client can be told.
+        if !isSecured { return Self.after(openedAt, timeouts.handshake) }
         var next = min(drain.deadline, idleDeadline, ageAt, identity.deadline)
         if !hasSpoken { next = min(next, Self.after(beganAt, timeouts.preface)) }
         if !settingsAcked { next = min(next, Self.after(beganAt, timeouts.settingsAck)) }
@@ -298,8 +299,6 @@ final class DownstreamConnection: Connection {
             tripped(.handshake, worker)
             return worker.doom(self)
         }
-        // A drain waits for no client that has not begun.
-        if now >= drain.deadline { return worker.doom(self) }
         schedule(nextDeadline, worker.workspace)
     }
 
