@@ -1,5 +1,6 @@
 import Rules
 import Testing
+import Wire
 
 @testable import Configuration
 
@@ -25,6 +26,8 @@ import Testing
         let target: String
         var authority = "localhost"
         var headers: [String: String] = [:]
+        /// The client's address.
+        var client: String?
         let route: String?
         let verdict: Explanation.Verdict
         /// A line of the answer.
@@ -107,6 +110,30 @@ import Testing
         Question(
             file: "config/split", listener: "edge", target: "GET /status", route: "status",
             verdict: .refused, says: "access: denied, as access.default is deny: 403"),
+        Question(
+            file: "config/access.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            client: "203.0.113.7", route: "orders", verdict: .forwarded,
+            says: "access: allowed by rule readers, allow 1"),
+        Question(
+            file: "config/access.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            client: "203.0.113.7", route: "orders", verdict: .forwarded,
+            says: "  were dry runs enforced: denied by rule tenants, deny 1: PERMISSION_DENIED"),
+        Question(
+            file: "config/access.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            headers: ["x-tenant": "eu-1"], client: "198.51.100.1", route: "orders",
+            verdict: .forwarded, says: "access: allowed by rule readers, allow 2"),
+        Question(
+            file: "config/access.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            client: "203.0.113.66", route: "orders", verdict: .refused,
+            says: "access: denied by rule quarantine, deny 1: PERMISSION_DENIED"),
+        Question(
+            file: "config/access.yaml", listener: "edge", target: "orders.v1.Orders/Place",
+            client: "203.0.113.7", route: "orders", verdict: .refused,
+            says: "access: denied, as access.default is deny: PERMISSION_DENIED"),
+        Question(
+            file: "config/access.yaml", listener: "edge", target: "GET /status",
+            client: "192.0.2.1", route: "status", verdict: .forwarded,
+            says: "access: allowed by rule health, allow 1"),
     ]
 
     @Test("the examples do with requests what they say", arguments: questions)
@@ -116,12 +143,15 @@ import Testing
             snapshot.listeners.first { $0.name == question.listener })
         let fields = question.headers.map { DescribedRequest.Field(name: $0, value: $1) }
         let words = question.target.split(separator: " ").map(String.init)
-        let request =
+        var request =
             words.count == 1
             ? DescribedRequest(
                 method: words[0], authority: question.authority, fields: fields)
             : DescribedRequest(
                 path: words[1], httpMethod: words[0], authority: question.authority, fields: fields)
+        if let client = question.client {
+            request.caller.client = IPAddress(parsing: client.utf8.span) ?? .unknown
+        }
         let explanation = Explanation(request, at: listener, in: snapshot)
         #expect(explanation.route?.name == question.route)
         #expect(explanation.verdict == question.verdict)
