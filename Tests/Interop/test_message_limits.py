@@ -111,6 +111,27 @@ def test_what_comes_before_a_larger_response_passes(logged, start_origin, dial):
     assert record["limit"] == "message_limits.response" and record["response_messages"] == 3
 
 
+def test_what_came_with_the_end_of_a_larger_response_passes(start_weir, start_origin, dial):
+    """The server's own end, in the same read, takes nothing away."""
+
+    def script(connection):
+        stream = connection.next_finished(timeout=60)
+        connection.send_headers(stream.number, GRPC_RESPONSE)
+        connection.round_trip()
+        flags = frames.END_HEADERS | frames.END_STREAM
+        connection.send(
+            frames.frame(frames.DATA, 0, stream.number, message(7) + message(101))
+            + frames.frame(
+                frames.HEADERS, flags, stream.number, frames.literals([("grpc-status", "0")])))
+        while connection.receive(60) is not None:
+            pass
+
+    client = dial(start_weir(start_origin(script).port, route=limited(response=100)))
+    stream = client.until_over(client.request(GRPC, message(1)))
+    assert stream.body == message(7)
+    assert stream.ended and stream.trailer("grpc-status") == str(RESOURCE_EXHAUSTED)
+
+
 def test_a_large_first_response_is_refused(start_weir, start_origin, dial):
     def script(connection):
         stream = connection.next_finished(timeout=60)

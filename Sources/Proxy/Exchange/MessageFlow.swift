@@ -35,6 +35,9 @@ struct MessageFlow {
     mutating func endReceived() { if source == .open { source = .ended } }
     mutating func trailersReceived() { if source == .open { source = .endedWithTrailers } }
 
+    /// Other trailers than the peer's follow what was received, whether or not it has ended.
+    mutating func replaceEnd() { source = .endedWithTrailers }
+
     /// Called once for all that was noted in a read, when the sink may be opened.
     mutating func advance(available: Int) -> Action {
         if isDiscarding { return .none }

@@ -268,8 +268,9 @@ extension Worker {
         exchange.resetsAfterResponse = !exchange.request.flow.isEnded
         exchange.attempt.use { attempt in
             attempt.response.trailers = statusFields(error, attempt, into: HeaderBlock())
-            let waitsForWindow = attempt.response.body.count > 0 && error.fault != .upstream
-            if waitsForWindow || attempt.response.flow.isEnded {
+            let available = attempt.response.body.count
+            let waitsForWindow = available > 0 && error.fault != .upstream
+            if waitsForWindow || (available == 0 && attempt.response.flow.isEnded) {
                 attempt.response.discard(returning: workspace.segments)
                 exchange.downstream.connection?.use {
                     $0.session.submitTrailers(
@@ -278,8 +279,7 @@ extension Worker {
                 }
                 return
             }
-            attempt.response.flow.trailersReceived()
-            let available = attempt.response.body.count
+            attempt.response.flow.replaceEnd()
             if attempt.response.flow.advance(available: available) == .resume {
                 exchange.downstream.connection?.use {
                     $0.session.resume(exchange.downstream.streamID)
