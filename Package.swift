@@ -27,6 +27,8 @@ let package = Package(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "Wire", swiftSettings: settings),
         .target(name: "Identity", dependencies: ["Wire", "COpenSSL"], swiftSettings: settings),
@@ -44,7 +46,7 @@ let package = Package(
             name: "Control",
             dependencies: [
                 "Wire", "Identity", "Rules", "Configuration", "Proxy", "Peers", "CLinux",
-                "CMicroHTTPD", "CZlib",
+                "CMicroHTTPD", "CZlib", "CCurl",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .target(name: "Peers", dependencies: ["Wire", "CNghttp2"], swiftSettings: settings),
@@ -67,7 +69,7 @@ let package = Package(
             exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ProxyTests",
-            dependencies: ["Proxy", "Configuration", "Rules", "Wire", "TestKit"],
+            dependencies: ["Proxy", "Configuration", "Identity", "Rules", "Wire", "TestKit"],
             swiftSettings: settings),
         .testTarget(
             name: "ControlTests",

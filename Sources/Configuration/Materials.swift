@@ -66,6 +66,7 @@ public final class Materials {
     let source: Source
     private var identities: [[String]: (files: [[UInt8]], value: LocalIdentity)] = [:]
     private var bundles: [[String]: (files: [[UInt8]], value: TrustBundle)] = [:]
+    private var keySets: [[String]: (files: [[UInt8]], value: KeySet)] = [:]
 
     public init(_ source: Source = .system) { self.source = source }
 
@@ -93,12 +94,25 @@ public final class Materials {
         }
     }
 
+    /// The keys of a token issuer: a JWKS, or one secret.
+    func keySet(_ path: String, isSecret: Bool) -> Reading<KeySet> {
+        let key = [path, isSecret ? "secret" : "keys"]
+        if isSecret, source.isWorldReadable(path) {
+            let failure = Failure(
+                "everybody may read the secret \(path)", expected: "chmod o-r, or less")
+            return kept(keySets[key]?.value, failure)
+        }
+        return reading(key, [path], &keySets) { (files) throws(KeyFileFault) in
+            try isSecret ? KeyFileFault.secret(files[0]) : KeyFileFault.keys(files[0])
+        }
+    }
+
     /// Files that have not changed are not looked at again: what they hold may have expired, which
     /// is no reason to stop using it.
-    private func reading<Value>(
+    private func reading<Value, Fault: Error>(
         _ key: [String], _ paths: [String],
         _ known: inout [[String]: (files: [[UInt8]], value: Value)],
-        _ make: ([[UInt8]]) throws(CertificateError) -> Value
+        _ make: ([[UInt8]]) throws(Fault) -> Value
     ) -> Reading<Value> {
         var files: [[UInt8]] = []
         for path in paths {
@@ -124,5 +138,31 @@ public final class Materials {
     private func kept<Value>(_ earlier: Value?, _ failure: Failure) -> Reading<Value> {
         guard let earlier else { return .failed(failure) }
         return .kept(earlier, failure)
+    }
+}
+
+/// Why a file holds no keys for tokens.
+struct KeyFileFault: Error, CustomStringConvertible {
+    let description: String
+
+    static func keys(_ bytes: [UInt8]) throws(KeyFileFault) -> KeySet {
+        let set: KeySet
+        do { set = try KeySet(parsing: bytes, allowsSecrets: false) } catch {
+            throw KeyFileFault(description: error.description)
+        }
+        guard set.keys.isEmpty else { return set }
+        let reason = set.omissions.first.map { ": the first, \($0.reason)" } ?? ""
+        throw KeyFileFault(description: "none of its keys can be used\(reason)")
+    }
+
+    static func secret(_ bytes: [UInt8]) throws(KeyFileFault) -> KeySet {
+        let secret = KeySet.secret(in: bytes)
+        guard secret.count >= 32 else {
+            throw KeyFileFault(description: "the secret has less than 32 bytes")
+        }
+        guard secret.count <= KeySet.secretBytesMax else {
+            throw KeyFileFault(description: "the secret has more than 1024 bytes")
+        }
+        return KeySet(secret: secret)
     }
 }

@@ -14,12 +14,14 @@ public final class Snapshot: Sendable {
     public let access: AccessTable
     public let telemetry: TelemetryTerms
     public let renewed: [RenewedIdentity]
+    public let tokens: TokenTerms
 
     /// What holds for the whole process.
     public struct ProcessTerms: Sendable {
         public var access: AccessTable
         public var telemetry = TelemetryTerms()
         public var renewed: [RenewedIdentity] = []
+        public var tokens = TokenTerms.none
 
         public init(access: AccessTable) { self.access = access }
     }
@@ -35,6 +37,7 @@ public final class Snapshot: Sendable {
         access = process.access
         telemetry = process.telemetry
         renewed = process.renewed
+        tokens = process.tokens
     }
 }
 

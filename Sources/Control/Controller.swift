@@ -60,6 +60,7 @@ public final class Controller {
     /// What the process tells of itself over its own ports.
     private let state: ProcessState
     private var ports: Ports
+    private let keyFetcher: KeyFetcher
     private let materials = Materials()
     private let inherited: InheritedSockets
     private let supervisor: Supervisor
@@ -93,6 +94,7 @@ public final class Controller {
         SupervisorTerms.clearEnvironment()
         log = EventLog(waker: bell.waker)
         renewals = IdentityRenewals(log)
+        keyFetcher = KeyFetcher(waker: bell.waker)
         stopper = Stopper(waker: bell.waker)
         state = ProcessState(
             accessLog, stopper, LogLevel(logger.logLevel), options.environment)
@@ -170,6 +172,10 @@ public final class Controller {
         if !isDraining {
             milliseconds = renewals.milliseconds(atMost: milliseconds, at: AtomicFile.secondsNow())
         }
+        if let next = keyFetcher.nextDeadline {
+            let left = (next - Waiting.now()) / 1_000_000 + 1
+            milliseconds = min(milliseconds, Int32(clamping: max(0, left)))
+        }
         let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
@@ -186,6 +192,7 @@ public final class Controller {
         lookAtFiles()
         tellSupervisor()
         renew()
+        fetchKeys()
         letSnapshotsGo()
         writeLog()
     }
@@ -211,6 +218,13 @@ public final class Controller {
     private func renew() {
         if isDraining { return }
         if renewals.look(at: AtomicFile.secondsNow()), !watchesFiles { reload() }
+    }
+
+    private func fetchKeys() {
+        let (keys, words) = keyFetcher.turn(at: Waiting.now())
+        for line in words { logger.notice("\(line)") }
+        guard let keys else { return }
+        for worker in workers { worker.mailbox.post(.keys(keys)) }
     }
 
     private func load() -> LoadResult {
@@ -284,7 +298,10 @@ public final class Controller {
         let pending = PendingInstallation(workers: workers.count, waker: bell.waker)
         self.pending = pending
         status = serving(installation.snapshot)
+        let keys = keyFetcher.install(installation.snapshot.tokens, at: Waiting.now())
         for worker in workers {
+            // Before the configuration that needs them.
+            worker.mailbox.post(.keys(keys))
             let message = Mailbox.Message.install(installation) { report in
                 pending.arrived()
                 let microseconds = report.nanoseconds / 1_000

@@ -75,7 +75,7 @@ BROKEN = {
     "no listeners": lambda c: c.pop("listeners"),
     "an empty list of listeners": lambda c: c.update(listeners=[]),
     "an unknown key": lambda c: c.update(listener=[]),
-    "what is not yet supported": lambda c: c.update(token_issuers=[]),
+    "what is not yet supported": lambda c: c["routes"][0].update(retry={"attempts": 2}),
     "an unknown default": lambda c: c["access"].update(default="maybe"),
     "a rule without a name": lambda c: c["access"].update(rules=[{"methods": ["a.B/*"]}]),
     "TLS without an identity": lambda c: c["listeners"][0].update(tls={"identities": []}),

@@ -22,6 +22,7 @@ final class SnapshotBuilder {
     var trust: [Named<TrustBundle>] = []
     /// Of identities and trust entries that something names.
     var usedNames: Set<NodeID> = []
+    var tokenIssuers: [TokenIssuerDraft] = []
     var listeners: [ListenerDraft] = []
     var upstreams: [UpstreamDraft] = []
     var routes: [Route] = []
@@ -33,6 +34,11 @@ final class SnapshotBuilder {
     var patternCount = 0
     /// Matches whose problem with others is known.
     var reportedPlaces: Set<NodeID> = []
+
+    struct TokenIssuerDraft {
+        let terms: TokenIssuerTerms
+        let node: NodeID
+    }
 
     struct ListenerDraft {
         let name: String
@@ -75,6 +81,7 @@ final class SnapshotBuilder {
         let sections = readSections()
         for node in sections.identities { addIdentity(node) }
         for node in sections.trust { addTrust(node) }
+        for node in sections.tokenIssuers { addTokenIssuer(node) }
         for node in sections.listeners { addListener(node) }
         for node in sections.upstreams { addUpstream(node) }
         routes.reserveCapacity(sections.routes.count)
@@ -94,6 +101,7 @@ final class SnapshotBuilder {
         process.telemetry.accessLog = accessLog
         process.telemetry.metrics = metrics
         process.telemetry.admin = admin
+        process.tokens = TokenTerms(tokenIssuers.map(\.terms))
         return Snapshot(
             revision: digest.text, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
@@ -133,6 +141,7 @@ extension SnapshotBuilder {
     struct Sections {
         var identities: [NodeID] = []
         var trust: [NodeID] = []
+        var tokenIssuers: [NodeID] = []
         var listeners: [NodeID] = []
         var upstreams: [NodeID] = []
         var routes: [NodeID] = []
@@ -162,6 +171,9 @@ extension SnapshotBuilder {
                 case .identities:
                     sections.identities += checker.items(value, "identities", 0...1_000)
                 case .trust: sections.trust += checker.items(value, "trust entries", 0...1_000)
+                case .tokenIssuers:
+                    sections.tokenIssuers += checker.items(
+                        value, "token issuers", 0...TokenTerms.issuersMax)
                 case .access: takeOnce(value, "access", &sections.access)
                 case .accessLog: takeOnce(value, "access_log", &sections.accessLog)
                 case .metrics: takeOnce(value, "metrics", &sections.metrics)

@@ -31,7 +31,10 @@ enum RootKey: Int, LanguageKey {
             Term(
                 "trust", .list(.object(TrustKey.table), min: 0), "Whom it believes",
                 byDefault: "none")
-        case .tokenIssuers: Term("token_issuers", .unsupported, "Who may sign tokens")
+        case .tokenIssuers:
+            Term(
+                "token_issuers", .list(.object(TokenIssuerKey.table), min: 0),
+                "Who may sign tokens", byDefault: "none")
         case .accessLog:
             Term(
                 "access_log", .object(AccessLogKey.table), "A line for each exchange",

@@ -23,7 +23,7 @@ public enum LanguageSchema {
         RedirectPathKey.table, RewriteKey.table, EditsKey.table, AccessKey.table,
         AccessRuleKey.table, AccessItemKey.table, TokenConditionKey.table, ClaimConditionKey.table,
         AccessLogKey.table, MetricsKey.table, AdminKey.table, IdentityKey.table, TrustKey.table,
-        ListenerTLSKey.table, UpstreamTLSKey.table,
+        ListenerTLSKey.table, UpstreamTLSKey.table, TokenIssuerKey.table, TokenKeysKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

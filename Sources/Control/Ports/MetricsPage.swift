@@ -14,6 +14,7 @@ struct MetricsPage {
         var page = MetricsPage(state)
         page.writeProcess()
         page.writeConfiguration()
+        page.writeTokens()
         page.writeConnections()
         page.writeCalls()
         page.writeAttempts()
@@ -71,6 +72,14 @@ struct MetricsPage {
         page.sample(name, [("outcome", "installed")], facts.reloads.installed)
         page.sample(name, [("outcome", "unchanged")], facts.reloads.unchanged)
         page.sample(name, [("outcome", "refused")], facts.reloads.refused)
+    }
+
+    private mutating func writeTokens() {
+        let name = "weir_tokens_total"
+        page.family(name, .counter, "Tokens of requests.")
+        page.sample(name, [("outcome", "verified")], total(.tokensVerified))
+        page.sample(name, [("outcome", "refused")], total(.tokensRefused))
+        page.sample(name, [("outcome", "throttled")], total(.tokensThrottled))
     }
 
     private mutating func writeConnections() {

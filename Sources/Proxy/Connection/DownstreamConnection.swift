@@ -28,6 +28,8 @@ final class DownstreamConnection: Connection {
     private(set) var peerIdentity: PeerIdentity?
     /// What it was believed by.
     private var trustDigest: [UInt8] = []
+    /// What it remembers of the last token that came on it.
+    var tokenMemo = TokenMemo()
     private var headerBlockSince: Int64 = 0
     private var idleSince: Int64
     private var ageAt: Int64

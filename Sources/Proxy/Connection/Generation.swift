@@ -1,4 +1,5 @@
 public import Configuration
+internal import Identity
 internal import Rules
 internal import Wire
 
@@ -18,6 +19,10 @@ final class Generation {
     /// How many of 2^32 exchanges without an error have a line in the access log; 0 only errors, -1
     /// none at all.
     let logShare: Int64
+    /// Tokens are looked at.
+    let hasIssuers: Bool
+    /// For each issuer, its keys if they are at hand.
+    var keySets: [KeySet?] = []
     static let logShareMax: Int64 = 1 << 32
     /// Exchanges that began with it and have not ended.
     @safe @exclusivity(unchecked) var users = 0
@@ -31,6 +36,7 @@ final class Generation {
         borrowedPools = pools.map { Borrowed($0) }
         access = Borrowed(snapshot.access)
         accessCounts = Array(repeating: nil, count: snapshot.access.rules.count + 1)
+        hasIssuers = !snapshot.tokens.isEmpty
         logShare = snapshot.telemetry.accessLog.map { Int64(clamping: $0.share) } ?? -1
     }
 

@@ -25,6 +25,7 @@ extension Worker {
         hasRetiredPools = pools.contains { $0.isRetired }
         if let generation { oldGenerations.append(generation) }
         let next = Generation(snapshot, updated)
+        adoptKeys(next, after: generation)
         generation = next
         hasStaleSeries = true
         installListeners(installation, next)

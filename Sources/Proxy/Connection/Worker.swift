@@ -46,6 +46,7 @@ public final class Worker {
     public private(set) var isOver = false
     var connectionCount = 0
     var gathering = Gathering()
+    var tokens: TokenDesk
     /// Those that count, by what they count; see Worker+Series.
     var seriesWriters: [SeriesKey: SeriesWriter] = [:]
     /// Writers of what left the configuration, which exchanges may still use.
@@ -77,6 +78,7 @@ public final class Worker {
         ownRecords = records.map { RecordWriter($0) }
         self.records = ownRecords.map { Borrowed($0) }
         workspace = Workspace(system, log)
+        tokens = TokenDesk(system)
         mailbox = Mailbox(waker: system.waker)
         self.loads = loads
         self.index = index
@@ -333,6 +335,7 @@ public final class Worker {
                 return early.append((descriptor, peer, socket))
             }
             adopt(descriptor, peer, listener)
+        case .keys(let keys): install(keys)
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
         case .stop: isStopped = true
         case .census(let answer): answer(census)

@@ -55,6 +55,10 @@ final class Exchange {
     var requestMessageBytesMax = UInt32.max
     /// Its connection comes from a proxy that is trusted.
     var isFromProxy = false
+    /// When it is decided even without its token's keys; 0 is not waiting for any.
+    var decideBy: Int64 = 0
+    var waitsForKeys = false
+    var hasWaitedForKeys = false
 
     /// END_STREAM was sent to the client.
     var isResponseSent = false
@@ -128,6 +132,8 @@ final class Exchange {
         // RFC 9110, 6.5.1: what frames a message has no place behind it.
         if token == .contentLength || token == .host { return .malformed }
         if token.isStrippedFromClients || token.isHopByHop { return .taken }
+        // RFC 9110, 6.5.1: nor has what says who is asking.
+        if token == .authorization { return .taken }
         let isStored = request.trailers.append(
             copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
@@ -169,6 +175,9 @@ final class Exchange {
         pathServiceEnd = 0
         requestMessageBytesMax = .max
         isFromProxy = false
+        decideBy = 0
+        waitsForKeys = false
+        hasWaitedForKeys = false
         isResponseSent = false
         resetsAfterResponse = false
     }

@@ -22,6 +22,8 @@ struct RequestHead: BitwiseCopyable {
     private(set) var hasSeveralRequestIDs = false
     /// The last of them.
     private(set) var via = absent
+    private(set) var authorization = absent
+    private(set) var hasSeveralAuthorizations = false
     private(set) var fault: Fault?
     var isGRPC = false
 
@@ -39,6 +41,9 @@ struct RequestHead: BitwiseCopyable {
             hasSeveralRequestIDs = requestID >= 0
             requestID = place
         case .via: via = place
+        case .authorization:
+            if authorization >= 0 { hasSeveralAuthorizations = true }
+            authorization = place
         case .host:
             if host >= 0 { found(.repeatedHost) }
             host = place
@@ -50,6 +55,27 @@ struct RequestHead: BitwiseCopyable {
             grpcTimeout = place
         default: break
         }
+    }
+
+    /// A field has gone from the block: those behind it moved up.
+    mutating func removed(at index: Int) {
+        let place = Int16(truncatingIfNeeded: index)
+        if authorization == place { authorization = Self.absent }
+        Self.moveUp(&method, place)
+        Self.moveUp(&path, place)
+        Self.moveUp(&authority, place)
+        Self.moveUp(&scheme, place)
+        Self.moveUp(&host, place)
+        Self.moveUp(&contentType, place)
+        Self.moveUp(&te, place)
+        Self.moveUp(&grpcTimeout, place)
+        Self.moveUp(&requestID, place)
+        Self.moveUp(&via, place)
+        Self.moveUp(&authorization, place)
+    }
+
+    private static func moveUp(_ field: inout Int16, _ removed: Int16) {
+        if field > removed { field &-= 1 }
     }
 
     /// The first fault is the one that is answered.

@@ -4,9 +4,11 @@ internal import Wire
 /// Whether a call may go on. What the caller is told says nothing about the rules.
 extension Worker {
     /// Nil where it may.
-    func accessRefusal(_ exchange: Exchange, _ generation: Borrowed<Generation>) -> ProxyError? {
+    func accessRefusal(
+        _ exchange: Exchange, _ generation: Borrowed<Generation>, _ token: TokenFinding
+    ) -> ProxyError? {
         let outcome = generation.use { generation in
-            let outcome = generation.access.use { access($0, exchange) }
+            let outcome = generation.access.use { access($0, exchange, token) }
             count(outcome, generation)
             return outcome
         }
@@ -24,7 +26,9 @@ extension Worker {
         }
     }
 
-    private func access(_ table: AccessTable, _ exchange: Exchange) -> AccessOutcome {
+    private func access(
+        _ table: AccessTable, _ exchange: Exchange, _ token: TokenFinding
+    ) -> AccessOutcome {
         let head = exchange.head
         let headers = exchange.request.headers
         guard let connection = exchange.downstream.connection,
@@ -36,11 +40,12 @@ extension Worker {
                     let match = table.match(
                         listener: exchange.listenerPosition, httpMethod: method, path: path)
                     let fields = RequestFieldsView(headers: headers)
-                    guard exchange.isFromProxy else {
+                    if case .none = token, !exchange.isFromProxy {
                         return table.decide(match, connection.caller, fields: fields)
                     }
                     var caller = connection.caller
-                    caller.client = connection.client(fields)
+                    if exchange.isFromProxy { caller.client = connection.client(fields) }
+                    caller.token = token.forRules
                     return table.decide(match, caller, fields: fields)
                 }
             }

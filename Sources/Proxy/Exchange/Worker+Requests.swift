@@ -109,7 +109,14 @@ extension Worker {
     /// meanwhile.
     func decide(_ exchange: Exchange) {
         guard let generation = exchange.generation else { return }
-        if let error = accessRefusal(exchange, generation) { return answer(exchange, error) }
+        let token = generation.use { $0.hasIssuers ? findToken(exchange, $0) : .none }
+        if case .suspended = token { return }
+        if let error = accessRefusal(exchange, generation, token) {
+            return answer(exchange, error)
+        }
+        guard settleToken(exchange, token) else {
+            return answer(exchange, ProxyError(.refused, .weir, "out of memory"))
+        }
         guard let match = match(exchange), let route = route(match, generation) else {
             return answer(exchange, ProxyError(.noRoute, .downstream, "no route matches"))
         }
@@ -279,8 +286,9 @@ extension Worker {
     // MARK: Time
 
     /// When the exchange's timer has to look again.
-    private func nextDeadline(_ exchange: Exchange) -> Int64 {
+    func nextDeadline(_ exchange: Exchange) -> Int64 {
         var next = exchange.deadline > 0 ? exchange.deadline : .max
+        if exchange.decideBy > 0 { next = min(next, exchange.decideBy) }
         if let idle = exchange.route?.use({ $0.idleTimeout }), idle > 0 {
             next = min(next, exchange.progressAt &+ idle)
         }
@@ -333,12 +341,15 @@ extension Worker {
             }
             return fail(exchange, error)
         }
+        let isDecisionDue = exchange.decideBy > 0 && now >= exchange.decideBy
+        if isDecisionDue { exchange.decideBy = 0 }
         var next = max(nextDeadline(exchange), now + 1_000_000)
         if let pool = exchange.attempt.use({ $0.pool }) {
             let stalledWriter = pool.use { $0.terms.timeouts.stalledWriter }
             if stalledWriter > 0 { next = min(next, now + stalledWriter) }
         }
         exchange.timer = workspace.timers.schedule(.exchange(Borrowed(exchange)), at: next)
+        if isDecisionDue, exchange.waitsForKeys { keysWaitEnded(exchange) }
     }
 
     private func lateness(_ exchange: Exchange, _ now: Int64) -> ProxyError? {

@@ -81,6 +81,14 @@ struct HeaderBlock: BitwiseCopyable {
         unsafe fields?[index].valuelen = value.count
     }
 
+    /// The fields behind it move up.
+    mutating func remove(at index: Int) {
+        precondition(index >= 0 && index < count, "no such field")
+        count &-= 1
+        guard let fields = unsafe fields else { return }
+        unsafe (fields + index).update(from: fields + index + 1, count: count - index)
+    }
+
     mutating func removeAll() { count = 0 }
 
     private mutating func grow(

@@ -48,6 +48,26 @@ struct ByteView: BitwiseCopyable {
         return true
     }
 
+    func hasSameBytes(as bytes: [UInt8]) -> Bool {
+        guard count == bytes.count, let start = unsafe start else { return count == bytes.count }
+        return unsafe bytes.withUnsafeBytes { bytes in
+            guard let other = bytes.baseAddress else { return true }
+            return unsafe memcmp(start, other, count) == 0
+        }
+    }
+
+    /// Without the first `number` bytes.
+    func dropFirst(_ number: Int) -> ByteView {
+        precondition(number >= 0 && number <= count, "beyond the bytes")
+        guard let start = unsafe start else { return self }
+        return unsafe ByteView(start + number, count - number)
+    }
+
+    func contains(_ byte: UInt8) -> Bool {
+        guard let start = unsafe start else { return false }
+        return unsafe memchr(start, Int32(byte), count) != nil
+    }
+
     subscript(index: Int) -> UInt8 {
         precondition(index >= 0 && index < count, "beyond the bytes")
         return unsafe start?[index] ?? 0

@@ -5,6 +5,7 @@ public final class Counters: Sendable {
         case upstreamConnects, upstreamConnectFailures, upstreamConnectionsEnded
         case clientResets, upstreamResets, deadlinesExceeded, accessDenied
         case installations, acceptExhausted
+        case tokensVerified, tokensRefused, tokensThrottled
         case tlsHandshakes, tlsHandshakeFailures, identitiesEnded
         case upstreamHandshakes, upstreamHandshakeFailures, upstreamHandshakesResumed
         /// Connections of clients that speak something else.
