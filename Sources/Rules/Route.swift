@@ -28,6 +28,7 @@ public final class Route: Sendable {
         case forward(WeightedBackends)
         case respond(DirectResponse)
         case redirect(Redirect)
+        case health(HealthTerms)
     }
 
     public struct Terms: Sendable {
@@ -61,6 +62,25 @@ public final class Route: Sendable {
         isGRPCOnly = terms.isGRPCOnly
         isLogged = terms.isLogged
     }
+}
+
+/// Weir's own answers to health checks (grpc.health.v1): about itself, under the empty name, and
+/// about upstreams.
+public struct HealthTerms: Sendable {
+    public struct Service: Sendable {
+        public let name: [UInt8]
+        /// Position in the snapshot's list of upstreams; nil is the process itself.
+        public let upstream: Int?
+
+        public init(name: [UInt8], upstream: Int?) {
+            self.name = name
+            self.upstream = upstream
+        }
+    }
+
+    public let services: [Service]
+
+    public init(services: [Service]) { self.services = services }
 }
 
 /// How large a gRPC message may be each way, compressed as it is sent, in bytes. `UInt32.max` is no

@@ -5,6 +5,8 @@ internal import Wire
 extension SnapshotBuilder {
     static let bodyBytesMax = 64 << 10
     static let messageBytesMax = 1 << 10
+    static let serviceBytesMax = 500
+    static let servicesMax = 1_000
 
     func readRespond(_ node: NodeID) -> DirectResponse? {
         guard let fields = checker.fields(node, RespondKey.self), let statusNode = fields[.status],
@@ -26,6 +28,29 @@ extension SnapshotBuilder {
             body: body,
             grpcStatus: fields[.grpcStatus].map(readGRPCStatus) ?? fallback.rawValue,
             message: String(decoding: message ?? [], as: UTF8.self))
+    }
+
+    func readHealth(_ node: NodeID) -> HealthTerms? {
+        guard let fields = checker.fields(node, HealthKey.self) else { return nil }
+        guard let node = fields[.services] else { return HealthTerms(services: []) }
+        let entries = checker.entries(node, "services", max: Self.servicesMax)
+        return HealthTerms(services: entries.compactMap { readService($0.key, $0.value) })
+    }
+
+    private func readService(_ key: NodeID, _ value: NodeID) -> HealthTerms.Service? {
+        let service = Array(checker.tree.bytes(key))
+        if service.count > Self.serviceBytesMax {
+            checker.fail(
+                .outOfRange, key, "a service's name of \(service.count) bytes",
+                expected: "at most \(Self.serviceBytesMax)")
+        }
+        guard let name = checker.name(value, "an upstream's name") else { return nil }
+        guard let upstream = upstreamIndex[name] else {
+            checker.failUnknown(
+                .unknownReference, value, "no upstream is called", known: upstreams.map(\.name))
+            return nil
+        }
+        return HealthTerms.Service(name: service, upstream: upstream)
     }
 
     private func readText(_ node: NodeID, _ what: String, _ most: Int) -> [UInt8]? {

@@ -173,6 +173,14 @@ extension SnapshotBuilder {
             }
             return readRedirect(node, matches).map(Route.Action.redirect)
         }
+        if let node = fields[.health] {
+            if !matches.contains(where: \.isMethod) {
+                checker.fail(
+                    .conflict, node, "health checks are gRPC, and this route matches no methods",
+                    expected: "matches: [{method: grpc.health.v1.Health/*}]")
+            }
+            return readHealth(node).map(Route.Action.health)
+        }
         return nil
     }
 

@@ -1,10 +1,11 @@
 // The keys of routes.
 
 enum RouteKey: Int, LanguageKey {
-    case name, listeners, hostnames, matches, backends, respond, redirect, timeout, idleTimeout
-    case messageLimits, rewrite, requestHeaders, responseHeaders, retry, accessLog
+    case name, listeners, hostnames, matches, backends, respond, redirect, health
+    case timeout, idleTimeout, messageLimits, rewrite, requestHeaders, responseHeaders, retry,
+        accessLog
 
-    static let table = makeTable("route", oneOf: ["backends", "respond", "redirect"])
+    static let table = makeTable("route", oneOf: ["backends", "respond", "redirect", "health"])
 
     var term: Term {
         switch self {
@@ -28,6 +29,10 @@ enum RouteKey: Int, LanguageKey {
                 "Upstreams to forward to, drawn by weight")
         case .respond: Term("respond", .object(RespondKey.table), "An answer of Weir's own")
         case .redirect: Term("redirect", .object(RedirectKey.table), "A redirect of plain HTTP")
+        case .health:
+            Term(
+                "health", .object(HealthKey.table),
+                "Health checks (`grpc.health.v1.Health`), answered by Weir itself")
         case .timeout, .idleTimeout: timeTerm
         case .messageLimits:
             Term(
@@ -251,6 +256,20 @@ enum RewriteKey: Int, LanguageKey {
                 "hostname", .text("a host, with or without a port", pattern: "[^ ]+"),
                 "Replaces `:authority`")
         }
+    }
+}
+
+enum HealthKey: Int, LanguageKey {
+    case services
+
+    static let table = makeTable("health")
+
+    var term: Term {
+        Term(
+            "services", .map("a service's name", .name),
+            "The upstream that each service stands for; the empty name, which is always there, is "
+                + "Weir itself",
+            byDefault: "none")
     }
 }
 

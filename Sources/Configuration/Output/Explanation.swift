@@ -152,6 +152,9 @@ public struct Explanation: Sendable {
             verdict = .redirected
             lines.append(
                 "route: \(route.name): \(prefix)\(redirect.status) to \(location(redirect))")
+        case .health:
+            verdict = .answered
+            lines.append("route: \(route.name): \(prefix)answered as a health check")
         }
         if let edits = route.responseHeaders { explain(edits, of: "response") }
     }

@@ -97,6 +97,7 @@ struct AdminPages {
             members.append(("upstreams", .array(names.map { .string($0) })))
         case .respond: members.append(("action", .string("respond")))
         case .redirect: members.append(("action", .string("redirect")))
+        case .health: members.append(("action", .string("health")))
         }
         return .object(members)
     }

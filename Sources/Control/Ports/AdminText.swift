@@ -58,6 +58,7 @@ struct AdminText {
             backends.backends.map { snapshot.upstreams[$0.upstream].name }.joined(separator: ",")
         case .respond: "(an answer)"
         case .redirect: "(a redirect)"
+        case .health: "(health)"
         }
     }
 

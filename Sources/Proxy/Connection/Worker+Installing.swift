@@ -129,6 +129,7 @@ extension Worker {
         if limit > 0 { drainEndsAt = workspace.now + limit }
         for listener in listeners { close(listener) }
         listeners = []
+        endWatches()
         for slot in table {
             guard let connection = slot.connection as? DownstreamConnection else { continue }
             connection.beginDrain(spread: spread, limit: limit, self)

@@ -43,6 +43,8 @@ public final class Worker {
     var drainEndsAt: Int64 = .max
     var acceptTimer = WorkerTimer.none
     var acceptsPaused = false
+    var watches: [Watch] = []
+    var healthTimer = WorkerTimer.none
     public private(set) var isOver = false
     var connectionCount = 0
     var gathering = Gathering()
@@ -152,6 +154,9 @@ public final class Worker {
             case .accepting:
                 acceptTimer = .none
                 resumeAccepting()
+            case .health:
+                healthTimer = .none
+                lookAtHealth()
             }
         }
     }

@@ -60,6 +60,9 @@ final class Exchange {
     var waitsForKeys = false
     var hasWaitedForKeys = false
 
+    /// It is a watch of health, which is told of changes while it is `answering`.
+    var isWatching = false
+
     /// END_STREAM was sent to the client.
     var isResponseSent = false
     /// The rest of the request is to be refused once the response was sent (RST_STREAM, NO_ERROR).
@@ -178,6 +181,7 @@ final class Exchange {
         decideBy = 0
         waitsForKeys = false
         hasWaitedForKeys = false
+        isWatching = false
         isResponseSent = false
         resetsAfterResponse = false
     }

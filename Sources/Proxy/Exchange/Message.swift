@@ -21,6 +21,12 @@ struct Message: ~Copyable {
         body.append(bytes, from: pool)
     }
 
+    /// Of Weir's own, and passed on like a peer's.
+    mutating func append(own bytes: [UInt8], _ pool: SegmentPool, now: Int64) {
+        if body.count == 0 { waitingSince = now }
+        body.append(bytes, from: pool)
+    }
+
     /// The stream's credit that is due after bytes were passed on, if any.
     @inline(always)
     mutating func bytesPassed(_ byteCount: Int, _ windows: HTTP2Session.Windows) -> StreamCredit? {

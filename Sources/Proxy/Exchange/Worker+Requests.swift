@@ -15,7 +15,10 @@ extension Worker {
             }
             if exchange.phase == .forwarding { resumeRequest(exchange) }
         case .receiving: if exchange.request.flow.hasHeaders { begin(exchange) }
-        case .deciding: return
+        case .deciding:
+            if case .health(let terms) = exchange.route?.use({ $0.action }) {
+                checkHealth(exchange, terms)
+            }
         case .answering, .over: exchange.request.discard(returning: workspace.segments)
         }
     }
@@ -147,6 +150,7 @@ extension Worker {
             send(exchange, to: backends.pick(workspace.system.random()))
         case .respond(let response): respond(exchange, response)
         case .redirect(let redirect): respond(exchange, redirect)
+        case .health(let terms): checkHealth(exchange, terms)
         }
     }
 
@@ -165,7 +169,7 @@ extension Worker {
         answer(exchange, ProxyError(.wrongContentType, .downstream, words))
     }
 
-    private func match(_ exchange: Exchange) -> RouteTable.Match? {
+    func match(_ exchange: Exchange) -> RouteTable.Match? {
         let head = exchange.head
         let headers = exchange.request.headers
         guard let connection = exchange.downstream.connection,
@@ -187,7 +191,7 @@ extension Worker {
         }
     }
 
-    private func route(
+    func route(
         _ match: RouteTable.Match, _ generation: Borrowed<Generation>
     ) -> Borrowed<Route>? {
         generation.use { generation in

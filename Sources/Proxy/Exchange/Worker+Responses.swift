@@ -201,6 +201,7 @@ extension Worker {
     func downstreamClosed(_ exchange: Exchange, _ code: UInt32) {
         guard let connection = exchange.downstream.connection else { return }
         if code != HTTP2Code.noError.rawValue { workspace.counters.add(.clientResets) }
+        if exchange.isWatching { unwatch(exchange) }
         connection.use {
             closeAccount(exchange, on: $0)
             $0.detach(exchange, workspace)
@@ -251,7 +252,10 @@ extension Worker {
         let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
         if !hasStarted { return answerLocally(exchange, error) }
         // Its own answer was not taken either.
-        if exchange.phase == .answering { return resetDownstream(exchange, .cancel) }
+        if exchange.phase == .answering, !exchange.isWatching {
+            return resetDownstream(exchange, .cancel)
+        }
+        if exchange.isWatching { unwatch(exchange) }
         exchange.phase = .answering
         exchange.request.discard(returning: workspace.segments)
         // A caller that takes no bytes would not see trailers before them either.
@@ -352,6 +356,53 @@ extension Worker {
         }
     }
 
+    /// A health check's answer, and its end unless it is a watch.
+    func respondHealth(_ exchange: Exchange, _ status: HealthMessage.Status, ends: Bool) {
+        exchange.account.end.success = .respond
+        submitOwn(exchange, hasBody: true, isRoutes: true, ends: ends) { attempt in
+            var block = HeaderBlock()
+            append(":status", "200", to: &block, attempt)
+            append("content-type", "application/grpc", to: &block, attempt)
+            let message = HealthMessage.response(status)
+            attempt.response.append(own: message, workspace.segments, now: workspace.now)
+            if ends { appendStatus(0, "", to: &attempt.response.trailers, attempt) }
+            return block
+        }
+    }
+
+    /// Another message to a watch.
+    func tell(_ status: HealthMessage.Status, _ exchange: Exchange) {
+        exchange.attempt.use { attempt in
+            let message = HealthMessage.response(status)
+            attempt.response.append(own: message, workspace.segments, now: workspace.now)
+        }
+        resumeResponse(exchange)
+    }
+
+    /// What was told still reaches the client, and then that the process ends.
+    func endWatch(_ exchange: Exchange) {
+        unwatch(exchange)
+        exchange.attempt.use { attempt in
+            let words = "this process ends"
+            appendStatus(
+                UInt32(GRPCStatus.unavailable.rawValue), words, to: &attempt.response.trailers,
+                attempt)
+            attempt.response.flow.trailersReceived()
+        }
+        resumeResponse(exchange)
+    }
+
+    private func resumeResponse(_ exchange: Exchange) {
+        let action = exchange.attempt.use { attempt in
+            attempt.response.flow.advance(available: attempt.response.body.count)
+        }
+        guard action == .resume else { return }
+        exchange.downstream.connection?.use {
+            $0.session.resume(exchange.downstream.streamID)
+            $0.markDirty(workspace)
+        }
+    }
+
     func respond(_ exchange: Exchange, _ redirect: Redirect) {
         exchange.account.end.success = .redirect
         let location = redirect.location(of: exchange)
@@ -365,9 +416,9 @@ extension Worker {
     }
 
     /// Submits a response that `fill` makes; the exchange's attempt carries it. `isRoutes`: its
-    /// route is what answers, so that the route's edits apply.
+    /// route is what answers, so that the route's edits apply. Without `ends` more follows.
     private func submitOwn(
-        _ exchange: Exchange, hasBody: Bool, isRoutes: Bool = false,
+        _ exchange: Exchange, hasBody: Bool, isRoutes: Bool = false, ends: Bool = true,
         _ fill: (Attempt) -> HeaderBlock
     ) {
         guard exchange.downstream.isOpen else { return }
@@ -382,7 +433,11 @@ extension Worker {
             appendRequestID(exchange, to: &headers, attempt)
             attempt.outgoingHeaders = isRoutes ? edited(headers, exchange, attempt) : headers
             attempt.response.flow.headersReceived()
-            attempt.response.flow.endReceived()
+            if attempt.response.trailers.count > 0 {
+                attempt.response.flow.trailersReceived()
+            } else if ends {
+                attempt.response.flow.endReceived()
+            }
             _ = attempt.response.flow.advance(available: attempt.response.body.count)
         }
         submitResponse(exchange, hasBody: hasBody)

@@ -43,6 +43,21 @@ struct BodyQueue: ~Copyable {
         count &-= byteCount
     }
 
+    /// A copy of all of it, for what is not on the path of a request.
+    var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        var segment = unsafe first
+        var offset = readOffset
+        while let current = unsafe segment {
+            let end = unsafe current == last ? writeOffset : SegmentPool.segmentBytes
+            unsafe bytes += UnsafeRawBufferPointer(start: current + offset, count: end - offset)
+            unsafe segment = current == last ? nil : SegmentPool.next(after: current)
+            offset = 0
+        }
+        return bytes
+    }
+
     mutating func removeAll(returning pool: SegmentPool) {
         while unsafe first != nil { dropFirst(to: pool) }
         count = 0

@@ -10,6 +10,8 @@ enum TimerTarget: BitwiseCopyable {
     case pool(Borrowed<UpstreamPool>)
     /// The listeners accept again.
     case accepting
+    /// Whoever watches health may have to be told something.
+    case health
 }
 
 /// What C callbacks note down; processed when nghttp2 has returned.

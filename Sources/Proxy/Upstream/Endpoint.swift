@@ -25,6 +25,8 @@ final class Endpoint {
 
     func mayConnect(now: Int64) -> Bool { !isRetired && now >= backoff.retryAt }
     var retryAt: Int64 { backoff.retryAt }
+    /// The last try to connect failed.
+    var hasFailed: Bool { backoff.hasFailed }
 
     /// A connection on which a request can be sent now; the fullest first, so that few are kept.
     @inline(always)
@@ -90,6 +92,7 @@ struct Backoff {
     private let max: Int64
     private var failures = 0
     private(set) var retryAt: Int64 = 0
+    var hasFailed: Bool { failures > 0 }
 
     init(base: Int64, max: Int64) {
         self.base = base

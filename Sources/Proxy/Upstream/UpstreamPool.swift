@@ -53,6 +53,16 @@ final class UpstreamPool {
         (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
     }
 
+    /// Whether a server can be reached, as far as is known: one is connected to, or the last try
+    /// did not fail. Endpoints that failed are tried again on the way, when their time has come.
+    func isReachable(_ worker: Worker) -> Bool {
+        if isRetired { return false }
+        for endpoint in endpoints where endpoint.hasFailed && endpoint.needsConnection {
+            connect(to: endpoint, worker)
+        }
+        return endpoints.contains { $0.established > 0 || !$0.hasFailed }
+    }
+
     func forgetSeries() {
         for endpoint in endpoints + retiredEndpoints { endpoint.series = nil }
     }
