@@ -1,11 +1,14 @@
+public import Rules
 public import Wire
 
 /// What is told of the process and its exchanges, and where.
-public struct TelemetryTerms: Sendable, Equatable {
+public struct TelemetryTerms: Sendable {
     /// Nil where no line is written for exchanges.
     public var accessLog: AccessLogTerms?
     /// Where metrics are served; nil is nowhere.
     public var metrics: SocketAddress?
+    /// Those that descriptors declare; nil where none are named.
+    public var methods: DeclaredMethods?
     /// Where the administration interface listens, a unix socket; nil is nowhere.
     public var admin: SocketAddress?
 

@@ -20,6 +20,9 @@ struct Init: ParsableCommand {
     @Option(help: "A gRPC method: pkg.Svc/M, pkg.Svc/* or pkg.*; may be repeated. All by default.")
     var method: [String] = []
 
+    @Option(help: "Descriptors (protoc --descriptor_set_out): all of their services.")
+    var descriptors: String?
+
     @Option(help: "The file to write; '-' is standard output.")
     var output = "weir.yaml"
 
@@ -36,10 +39,25 @@ struct Init: ParsableCommand {
         }
     }
 
+    private func services(_ path: String) throws -> [String] {
+        do throws(WholeFile.Failure) {
+            let methods = try WholeFile.descriptors(path).methods
+            let services = Set(methods.compactMap { $0.split(separator: "/").first }).sorted()
+            if !services.isEmpty { return services.map(String.init) }
+            StandardError.write("\(path): declares no method\n")
+        } catch {
+            StandardError.write("\(path): \(error.words)\n")
+        }
+        throw ExitCode.cannot
+    }
+
     func run() throws {
         let listener = try parsed(listen)
+        var methods = method
+        if let descriptors { methods += try services(descriptors).map { $0 + "/*" } }
         let text = StarterConfiguration(
-            listen: listen, isLocal: listener.isLoopback, upstreams: upstream, methods: method
+            listen: listen, isLocal: listener.isLoopback, upstreams: upstream, methods: methods,
+            descriptors: descriptors.map { NewFile.path($0, from: output) }
         ).text
         let name = output == "-" ? "weir.yaml" : output
         // What a method's grammar or a second listing breaks is told as `weir check` would.

@@ -19,4 +19,13 @@ enum NewFile {
     }
 
     private static func failure() -> String { unsafe String(cString: strerror(errno)) }
+
+    /// `path`, as a new file at `other` is to name it: as it is where both are in this folder.
+    static func path(_ path: String, from other: String) -> String {
+        if path.hasPrefix("/") || !other.contains("/") { return path }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard unsafe getcwd(&buffer, buffer.count) != nil else { return path }
+        let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return String(decoding: bytes, as: UTF8.self) + "/" + path
+    }
 }

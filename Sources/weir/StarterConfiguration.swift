@@ -5,6 +5,7 @@ struct StarterConfiguration {
     let isLocal: Bool
     let upstreams: [String]
     let methods: [String]
+    let descriptors: String?
 
     /// The upstream's and the route's: the service's last name, if the methods are of one service.
     private var name: String {
@@ -48,7 +49,7 @@ struct StarterConfiguration {
           default: allow
 
         # Metrics for Prometheus, /live and /ready.
-        # metrics: {address: 127.0.0.1:9901}
+        \(metrics)
 
         # `weir status`, `weir check --diff`: a socket for Weir's own user and root.
         admin: {address: "unix:weir-admin.sock"}
@@ -71,6 +72,11 @@ struct StarterConfiguration {
         }
         let items = methods.map { "{method: \(quoted($0))}" }
         return "    matches: [\(items.joined(separator: ", "))]\n"
+    }
+
+    private var metrics: String {
+        guard let descriptors else { return "# metrics: {address: 127.0.0.1:9901}" }
+        return "metrics: {address: 127.0.0.1:9901, descriptors: \(quoted(descriptors))}"
     }
 
     /// Quoted where YAML would read it otherwise.

@@ -81,12 +81,12 @@ def told(request, tmp_path):
     request.node.proxies = getattr(request.node, "proxies", [])
     started = []
 
-    def start(*origins, config=None, workers=1, **parts):
+    def start(*origins, config=None, workers=1, metrics=None, **parts):
         folder = tmp_path / f"told-{len(started)}"
         folder.mkdir()
         config = config or program.configuration(program.free_port(), origins, **parts)
         metrics_port = program.free_port()
-        config["metrics"] = {"address": f"127.0.0.1:{metrics_port}"}
+        config["metrics"] = {"address": f"127.0.0.1:{metrics_port}", **(metrics or {})}
         config["admin"] = {"address": "unix:admin.sock"}
         write(folder / "weir.yaml", config)
         port = int(config["listeners"][0]["address"].rsplit(":", 1)[1])

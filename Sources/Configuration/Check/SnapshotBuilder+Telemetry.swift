@@ -1,7 +1,11 @@
+internal import Rules
 internal import Wire
 
 /// What is told of the process and its exchanges.
 extension SnapshotBuilder {
+    /// With series of their own.
+    static let declaredMethodsMax = 10_000
+
     func readAccessLog(_ node: NodeID) -> AccessLogTerms? {
         guard let fields = checker.fields(node, AccessLogKey.self) else { return nil }
         let target = fields[.file].flatMap(readTarget)
@@ -38,12 +42,39 @@ extension SnapshotBuilder {
         return .file(path: path(text, relativeTo: node))
     }
 
-    func readMetrics(_ node: NodeID) -> SocketAddress? {
-        guard let fields = checker.fields(node, MetricsKey.self), let node = fields[.address],
-            let address = readAddress(node)
-        else { return nil }
+    func readMetrics(_ node: NodeID) -> MetricsTerms? {
+        guard let fields = checker.fields(node, MetricsKey.self) else { return nil }
+        let methods = fields[.descriptors].flatMap(readDescriptors)
+        guard let node = fields[.address], let address = readAddress(node) else { return nil }
         checkIsFree(node, address)
-        return address
+        return MetricsTerms(address: address, methods: methods)
+    }
+
+    struct MetricsTerms {
+        let address: SocketAddress
+        let methods: DeclaredMethods?
+    }
+
+    private func readDescriptors(_ node: NodeID) -> DeclaredMethods? {
+        guard let path = readFilePath(node) else { return nil }
+        let name = checker.tree.string(node).quotable
+        do throws(WholeFile.Failure) {
+            let methods = try WholeFile.descriptors(path).methods
+            for method in methods { digest.add(method.utf8) }
+            if methods.isEmpty {
+                checker.fail(.unused, node, "the descriptors in '\(name)' declare no method")
+            } else if methods.count > Self.declaredMethodsMax {
+                checker.fail(
+                    .tooMany, node, "'\(name)' declares \(methods.count) methods",
+                    expected: "at most \(Self.declaredMethodsMax)")
+            }
+            return DeclaredMethods(methods)
+        } catch {
+            checker.fail(
+                .badValue, node, "'\(name)' has no descriptors: \(error.words)",
+                expected: "what protoc --descriptor_set_out=FILE or buf build -o FILE write")
+            return nil
+        }
     }
 
     /// - metrics: where metrics are served, if anywhere.

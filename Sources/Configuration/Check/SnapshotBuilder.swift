@@ -92,14 +92,15 @@ final class SnapshotBuilder {
         }
         let accessLog = sections.accessLog.flatMap(readAccessLog)
         let metrics = sections.metrics.flatMap(readMetrics)
-        let admin = sections.admin.flatMap { readAdmin($0, besides: metrics) }
+        let admin = sections.admin.flatMap { readAdmin($0, besides: metrics?.address) }
         let tables = listeners.indices.map(makeTable)
         if !checker.hasErrors { warnOfUnused() }
         guard let access, !checker.hasErrors else { return nil }
         var process = Snapshot.ProcessTerms(access: access)
         process.renewed = renewed
         process.telemetry.accessLog = accessLog
-        process.telemetry.metrics = metrics
+        process.telemetry.metrics = metrics?.address
+        process.telemetry.methods = metrics?.methods
         process.telemetry.admin = admin
         process.tokens = TokenTerms(tokenIssuers.map(\.terms))
         return Snapshot(

@@ -26,15 +26,24 @@ enum AccessLogKey: Int, LanguageKey {
 }
 
 enum MetricsKey: Int, LanguageKey {
-    case address
+    case address, descriptors
 
     static let table = makeTable("metrics")
 
     var term: Term {
-        Term(
-            "address", .text("an address", pattern: ".+"),
-            "Serves `/metrics` (Prometheus), `/live` and `/ready` over HTTP/1.1, to read only",
-            required: true)
+        switch self {
+        case .address:
+            Term(
+                "address", .text("an address", pattern: ".+"),
+                "Serves `/metrics` (Prometheus), `/live` and `/ready` over HTTP/1.1, to read only",
+                required: true)
+        case .descriptors:
+            Term(
+                "descriptors", .text("a path", pattern: ".+"),
+                "A file of protobuf descriptors (`protoc --descriptor_set_out`): their methods "
+                    + "have series of their own, whatever routes match",
+                byDefault: "none")
+        }
     }
 }
 

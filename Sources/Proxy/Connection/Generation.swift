@@ -16,6 +16,8 @@ final class Generation {
     let borrowedPools: [Borrowed<UpstreamPool>]
     /// Of the snapshot.
     let access: Borrowed<AccessTable>
+    /// Methods that have series of their own; nil where the configuration names no descriptors.
+    let methods: Borrowed<DeclaredMethods>?
     /// How many of 2^32 exchanges without an error have a line in the access log; 0 only errors, -1
     /// none at all.
     let logShare: Int64
@@ -37,6 +39,7 @@ final class Generation {
         access = Borrowed(snapshot.access)
         accessCounts = Array(repeating: nil, count: snapshot.access.rules.count + 1)
         hasIssuers = !snapshot.tokens.isEmpty
+        methods = snapshot.telemetry.methods.map { Borrowed($0) }
         logShare = snapshot.telemetry.accessLog.map { Int64(clamping: $0.share) } ?? -1
     }
 

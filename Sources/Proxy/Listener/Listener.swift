@@ -24,6 +24,8 @@ final class Listener {
 
     /// By the pattern that a request matches, twice its position, plus one for gRPC.
     @safe @exclusivity(unchecked) private var series: [Borrowed<SeriesWriter>?]
+    /// By a pattern that names no whole method, and a method that a descriptor declares.
+    @safe @exclusivity(unchecked) private var declared = SeriesIndex()
     /// For requests without a route; of plain HTTP, then of gRPC.
     private var routeless: [Borrowed<SeriesWriter>?] = [nil, nil]
 
@@ -56,7 +58,16 @@ final class Listener {
     func forgetSeries() {
         generation.forgetAccessCounts()
         series = Array(repeating: nil, count: terms.routes.patternCount * 2)
+        declared = SeriesIndex()
         routeless = [nil, nil]
+    }
+
+    /// What requests of a declared method are counted in; nil where there are too many already.
+    @inline(always)
+    func declaredSeries(
+        pattern: Int, method: Int, make: () -> Borrowed<SeriesWriter>
+    ) -> Borrowed<SeriesWriter>? {
+        declared.series(pattern: pattern, method: method, make: make)
     }
 
     /// What requests of a pattern are counted in; `make` is called for the first.

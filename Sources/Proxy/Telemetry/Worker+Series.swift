@@ -10,29 +10,56 @@ extension Worker {
     func seriesBegan(
         _ exchange: Exchange, _ match: RouteTable.Match, _ route: Borrowed<Route>
     ) {
-        let isGRPC = exchange.isGRPC
         let writer = exchange.downstream.connection?.use { connection in
-            connection.listener.series(pattern: match.pattern, isGRPC: isGRPC) {
-                makeSeries(exchange, connection.listener, match, route)
-            }
+            let listener = connection.listener
+            return declaredSeries(exchange, listener, match, route)
+                ?? listener.series(pattern: match.pattern, isGRPC: exchange.isGRPC) {
+                    makeSeries(exchange, listener, match, route)
+                }
         }
         exchange.series = writer
         writer?.use { $0.began() }
+    }
+
+    /// Where the pattern is for more than one method, and the method is one that descriptors
+    /// declare.
+    @inline(always)
+    private func declaredSeries(
+        _ exchange: Exchange, _ listener: Listener, _ match: RouteTable.Match,
+        _ route: Borrowed<Route>
+    ) -> Borrowed<SeriesWriter>? {
+        guard exchange.isGRPC, !match.isExactPath,
+            let methods = listener.borrowedGeneration.use({ $0.methods }),
+            let method = position(of: exchange, in: methods)
+        else { return nil }
+        return listener.declaredSeries(pattern: match.pattern, method: method) {
+            writer(of: route, listener, method: self.method(exchange))
+        }
+    }
+
+    @inline(always)
+    private func position(of exchange: Exchange, in methods: Borrowed<DeclaredMethods>) -> Int? {
+        guard let path = exchange.request.headers.value(at: exchange.head.path) else { return nil }
+        return methods.use { methods in path.use { methods.position(of: $0) } }
     }
 
     private func makeSeries(
         _ exchange: Exchange, _ listener: Listener, _ match: RouteTable.Match,
         _ route: Borrowed<Route>
     ) -> Borrowed<SeriesWriter> {
-        route.use { route in
-            var method: String?
-            if exchange.isGRPC {
-                let isNamed = match.isExactPath && route.isGRPCOnly
-                method = isNamed ? self.method(exchange) : "other"
-            }
-            return writer(
-                .call(listener: listener.terms.name, route: route.name, method: method))
-        }
+        guard exchange.isGRPC else { return writer(of: route, listener, method: nil) }
+        let methods = listener.borrowedGeneration.use { $0.methods }
+        let isDeclared = methods.flatMap { position(of: exchange, in: $0) } != nil
+        let isNamed = isDeclared || route.use { $0.isGRPCOnly }
+        let method = match.isExactPath && isNamed ? self.method(exchange) : "other"
+        return writer(of: route, listener, method: method)
+    }
+
+    private func writer(
+        of route: Borrowed<Route>, _ listener: Listener, method: String?
+    ) -> Borrowed<SeriesWriter> {
+        let name = route.use { $0.name }
+        return writer(.call(listener: listener.terms.name, route: name, method: method))
     }
 
     /// `pkg.Service/Method`, as the route's match has it too.
