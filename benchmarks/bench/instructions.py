@@ -41,6 +41,7 @@ def by_object(path):
 def counted(proxy, binary, workload, calls, terms):
     """{object file: instructions} of a whole run that answers this many calls."""
     total = collections.Counter()
+    places.BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="callgrind-", dir=places.BUILD) as directory:
         prefix = [places.program("valgrind"), "--tool=callgrind", "--trace-children=yes",
                   f"--callgrind-out-file={directory}/out.%p"]
