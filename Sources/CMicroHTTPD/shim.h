@@ -3,11 +3,12 @@
 /* MHD_start_daemon takes its options as variable arguments, which Swift cannot pass. Connections are
    given to it one by one (MHD_add_connection). */
 static inline struct MHD_Daemon *weir_http_start(unsigned connections_max, unsigned timeout_seconds,
-                                                 MHD_AccessHandlerCallback handler, void *context) {
+                                                 MHD_AccessHandlerCallback handler,
+                                                 MHD_RequestCompletedCallback completed, void *context) {
     return MHD_start_daemon(MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET,
                             0, NULL, NULL, handler, context, MHD_OPTION_CONNECTION_LIMIT, connections_max,
                             MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)16384, MHD_OPTION_END);
+                            (size_t)16384, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
 }
 
 static inline int weir_http_descriptor(struct MHD_Connection *connection) {

@@ -97,10 +97,11 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case keptFile = "kept-file"
     case expired
     case widerRule = "wider-rule"
+    case exposedTokens = "exposed-tokens"
 
     public var severity: Diagnostic.Severity {
         switch self {
-        case .unused, .keepalive, .keptFile, .expired, .widerRule: .warning
+        case .unused, .keepalive, .keptFile, .expired, .widerRule, .exposedTokens: .warning
         default: .error
         }
     }

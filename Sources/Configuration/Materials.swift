@@ -67,6 +67,8 @@ public final class Materials {
     private var identities: [[String]: (files: [[UInt8]], value: LocalIdentity)] = [:]
     private var bundles: [[String]: (files: [[UInt8]], value: TrustBundle)] = [:]
     private var keySets: [[String]: (files: [[UInt8]], value: KeySet)] = [:]
+    private var signingKeys: [[String]: (files: [[UInt8]], value: SigningKeys)] = [:]
+    private var tokens: [[String]: (files: [[UInt8]], value: [UInt8])] = [:]
 
     public init(_ source: Source = .system) { self.source = source }
 
@@ -104,6 +106,31 @@ public final class Materials {
         }
         return reading(key, [path], &keySets) { (files) throws(KeyFileFault) in
             try isSecret ? KeyFileFault.secret(files[0]) : KeyFileFault.keys(files[0])
+        }
+    }
+
+    /// The key that signs tokens, and the set that is published.
+    func signingKeys(key: String, published: String) -> Reading<SigningKeys> {
+        let known = [key, published]
+        if source.isWorldReadable(key) {
+            let failure = Failure(
+                "everybody may read the private key \(key)", expected: "chmod o-r, or less")
+            return kept(signingKeys[known]?.value, failure)
+        }
+        return reading(known, known, &signingKeys) { (files) throws(KeyFileFault) in
+            try SigningKeys(key: files[0], published: files[1])
+        }
+    }
+
+    /// A token to pass on.
+    func token(_ path: String) -> Reading<[UInt8]> {
+        if source.isWorldReadable(path) {
+            let failure = Failure(
+                "everybody may read the token \(path)", expected: "chmod o-r, or less")
+            return kept(tokens[[path]]?.value, failure)
+        }
+        return reading([path], [path], &tokens) { (files) throws(KeyFileFault) in
+            try KeyFileFault.token(files[0])
         }
     }
 
@@ -164,5 +191,38 @@ struct KeyFileFault: Error, CustomStringConvertible {
             throw KeyFileFault(description: "the secret has more than 1024 bytes")
         }
         return KeySet(secret: secret)
+    }
+
+    /// RFC 6750, section 2.1: b64token.
+    static func token(_ file: [UInt8]) throws(KeyFileFault) -> [UInt8] {
+        let token = KeySet.secret(in: file)
+        let isToken = token.allSatisfy { byte in
+            byte.isLetter || byte.isDigit || "-._~+/=".utf8.contains(byte)
+        }
+        guard isToken, !token.isEmpty else {
+            throw KeyFileFault(description: "no bearer token, alone on a line")
+        }
+        guard token.count <= CompactToken.bytesMax else {
+            throw KeyFileFault(description: "a token of more than 16 KiB")
+        }
+        return token
+    }
+}
+
+/// What a folder of `weir token keys rotate` holds.
+struct SigningKeys {
+    let signer: TokenSigner
+    let published: [UInt8]
+    /// Whoever reads the published set can verify what is signed.
+    let isPublished: Bool
+
+    init(key: [UInt8], published: [UInt8]) throws(KeyFileFault) {
+        guard let signer = SigningKey(pem: key).flatMap({ TokenSigner($0) }) else {
+            throw KeyFileFault(description: "no private key in PEM that signs tokens")
+        }
+        let set = try KeyFileFault.keys(published)
+        self.signer = signer
+        self.published = published
+        isPublished = set.key(signer.keyID) != nil
     }
 }

@@ -15,6 +15,7 @@ public final class Snapshot: Sendable {
     public let telemetry: TelemetryTerms
     public let renewed: [RenewedIdentity]
     public let tokens: TokenTerms
+    public let signers: [TokenSignerTerms]
 
     /// What holds for the whole process.
     public struct ProcessTerms: Sendable {
@@ -22,6 +23,7 @@ public final class Snapshot: Sendable {
         public var telemetry = TelemetryTerms()
         public var renewed: [RenewedIdentity] = []
         public var tokens = TokenTerms.none
+        public var signers: [TokenSignerTerms] = []
 
         public init(access: AccessTable) { self.access = access }
     }
@@ -38,6 +40,7 @@ public final class Snapshot: Sendable {
         telemetry = process.telemetry
         renewed = process.renewed
         tokens = process.tokens
+        signers = process.signers
     }
 }
 
@@ -108,14 +111,26 @@ public final class UpstreamTerms: Sendable {
     public let timeouts: UpstreamTimeouts
     /// True where every route to it speaks gRPC: anything else is 415.
     public let isGRPCOnly: Bool
+    public let proof: Proof
     /// Nil is cleartext.
-    public let tls: ClientTLSTerms?
+    public var tls: ClientTLSTerms? { proof.tls }
+
+    /// How the two sides show who they are.
+    public struct Proof: Sendable {
+        public var tls: ClientTLSTerms?
+        public var token: AttachedToken?
+
+        public init(tls: ClientTLSTerms? = nil, token: AttachedToken? = nil) {
+            self.tls = tls
+            self.token = token
+        }
+    }
 
     public init(
-        name: String, endpoints: [SocketAddress], tls: ClientTLSTerms?,
+        name: String, endpoints: [SocketAddress], proof: Proof,
         bounds: (limits: UpstreamLimits, timeouts: UpstreamTimeouts), isGRPCOnly: Bool
     ) {
-        self.tls = tls
+        self.proof = proof
         self.name = name
         self.endpoints = endpoints
         limits = bounds.limits

@@ -61,6 +61,7 @@ public final class Controller {
     private let state: ProcessState
     private var ports: Ports
     private let keyFetcher: KeyFetcher
+    private var minter = TokenMinter()
     private let materials = Materials()
     private let inherited: InheritedSockets
     private let supervisor: Supervisor
@@ -176,6 +177,9 @@ public final class Controller {
             let left = (next - Waiting.now()) / 1_000_000 + 1
             milliseconds = min(milliseconds, Int32(clamping: max(0, left)))
         }
+        if let left = minter.seconds(from: AtomicFile.secondsNow()) {
+            milliseconds = min(milliseconds, Int32(clamping: left * 1_000 + 10))
+        }
         let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
@@ -193,6 +197,7 @@ public final class Controller {
         tellSupervisor()
         renew()
         fetchKeys()
+        mintTokens()
         letSnapshotsGo()
         writeLog()
     }
@@ -224,7 +229,23 @@ public final class Controller {
         let (keys, words) = keyFetcher.turn(at: Waiting.now())
         for line in words { logger.notice("\(line)") }
         guard let keys else { return }
+        show(keys)
         for worker in workers { worker.mailbox.post(.keys(keys)) }
+    }
+
+    /// To whoever asks over the ports.
+    private func show(_ keys: TokenKeys) {
+        let sets = keys.entries.compactMapValues(\.set)
+        state.change { $0.keys = sets }
+    }
+
+    /// While draining too: streams that are open already may still begin calls.
+    private func mintTokens() {
+        let (tokens, words) = minter.turn(
+            at: AtomicFile.secondsNow(), chance: .random(in: 0 ... .max))
+        for line in words { logger.error("\(line)") }
+        guard let tokens else { return }
+        for worker in workers { worker.mailbox.post(.attach(tokens)) }
     }
 
     private func load() -> LoadResult {
@@ -299,6 +320,9 @@ public final class Controller {
         self.pending = pending
         status = serving(installation.snapshot)
         let keys = keyFetcher.install(installation.snapshot.tokens, at: Waiting.now())
+        show(keys)
+        minter.want(installation.snapshot.upstreams.compactMap { $0.proof.token?.minting })
+        mintTokens()
         for worker in workers {
             // Before the configuration that needs them.
             worker.mailbox.post(.keys(keys))

@@ -11,6 +11,10 @@ struct ConfigurationOption: ParsableArguments {
     /// The snapshot, and what it was made of. Warnings go to standard error; errors too, and they
     /// end the command.
     func loadWithSources() throws -> (snapshot: Snapshot, sources: [Source]) {
+        try Self.load(path: path)
+    }
+
+    static func load(path: String) throws -> (snapshot: Snapshot, sources: [Source]) {
         let result = ConfigurationLoader.load(path: path, environment: Environment.variables)
         for line in result.diagnostics.lines(omitted: result.omitted) {
             StandardError.write(line + "\n")

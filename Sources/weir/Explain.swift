@@ -14,8 +14,61 @@ struct Explain: ParsableCommand {
             refused or the configuration is invalid, 2 a file could not be read.
             """)
 
-    @OptionGroup var configuration: ConfigurationOption
+    @Option(name: .customLong("config"), help: "A YAML file, or a directory of *.yaml files.")
+    var path: String?
 
+    @Option(help: "Ask the Weir that runs, at the path of its socket, instead of a file.")
+    var admin: String?
+
+    @OptionGroup var question: Question
+
+    func validate() throws {
+        guard (path == nil) != (admin == nil) else {
+            throw ValidationError(
+                "one of --config PATH and --admin SOCKET says whose routes and rules")
+        }
+        try question.validate()
+    }
+
+    func run() throws {
+        let inquiry = try question.inquiry()
+        let (lines, isRefused) = try admin.map { try ask($0, inquiry) } ?? answer(inquiry)
+        for line in lines { print(line) }
+        if isRefused { throw ExitCode.no }
+    }
+
+    private func answer(_ inquiry: Inquiry) throws -> (lines: [String], isRefused: Bool) {
+        let snapshot = try ConfigurationOption.load(path: path ?? "").snapshot
+        do throws(Inquiry.Problem) {
+            let found = try inquiry.explanation(in: snapshot, keys: [:], at: WallClock.seconds)
+            return (found.lines, found.verdict == .refused)
+        } catch {
+            throw ValidationError(error.words)
+        }
+    }
+
+    private func ask(
+        _ socket: String, _ inquiry: Inquiry
+    ) throws -> (lines: [String], isRefused: Bool) {
+        let path = AdminClient.path(socket)
+        do throws(AdminClient.Failure) {
+            let text = try AdminClient.post("/explain", inquiry.json, socket: path)
+            guard let answer = try? JSONParser.parse(text.utf8.span),
+                case .array(let values)? = answer["lines"], let verdict = answer["verdict"]
+            else { throw AdminClient.Failure(words: "the answer is of another version") }
+            let lines = values.compactMap { line -> String? in
+                if case .string(let text) = line { text } else { nil }
+            }
+            return (lines, verdict == .string("refused"))
+        } catch {
+            StandardError.write("\(path): \(error.words)\n")
+            throw ExitCode.cannot
+        }
+    }
+}
+
+/// The request that is asked about.
+struct Question: ParsableArguments {
     @Option(help: "The listener's name; needed where there are several.")
     var listener: String?
 
@@ -37,84 +90,43 @@ struct Explain: ParsableCommand {
     @Option(help: "What its peer has proven: a SPIFFE ID, or dns:name.")
     var peer: String?
 
+    @Option(help: "The SHA-256 of the peer's certificate, for tokens that are bound to it.")
+    var certificate: String?
+
     @Option(help: "The address that its connection comes from.")
     var source = "127.0.0.1"
 
     @Option(help: "The client's address behind trusted proxies; the source without it.")
     var client: String?
 
+    @Option(help: "A file with the token that the request carries; '-' is standard input.")
+    var tokenFile: String?
+
     func validate() throws {
         guard (method == nil) != (path == nil) else {
             throw ValidationError("give either --method or --path")
         }
-        _ = try fields()
-        _ = try caller()
-    }
-
-    func run() throws {
-        let snapshot = try configuration.load()
-        var request = try request()
-        request.caller = try caller()
-        let explanation = Explanation(request, at: try terms(in: snapshot), in: snapshot)
-        for line in explanation.lines { print(line) }
-        if explanation.verdict == .refused { throw ExitCode.no }
-    }
-
-    private func request() throws -> DescribedRequest {
-        if let method {
-            return DescribedRequest(method: method, authority: authority, fields: try fields())
+        if certificate != nil, peer == nil {
+            throw ValidationError("--certificate goes with --peer")
         }
-        return DescribedRequest(
-            path: path ?? "/", httpMethod: httpMethod, authority: authority, fields: try fields())
     }
 
-    private func caller() throws -> AccessCaller {
-        var caller = AccessCaller()
-        caller.source = try address(source, "--source")
-        caller.client = try client.map { try address($0, "--client") } ?? caller.source
-        caller.peer = try peer.map { AccessPeer(try identity($0)) }
-        return caller
-    }
-
-    private func address(_ text: String, _ option: String) throws -> IPAddress {
-        guard let address = IPAddress(parsing: text.utf8.span) else {
-            throw ValidationError("\(option) takes an IP address, not '\(text)'")
+    func inquiry() throws -> Inquiry {
+        var inquiry = Inquiry()
+        inquiry.listener = listener ?? ""
+        inquiry.method = method
+        inquiry.path = path
+        inquiry.httpMethod = httpMethod
+        inquiry.authority = authority
+        inquiry.headers = headers
+        inquiry.peer = peer
+        inquiry.certificate = certificate
+        inquiry.source = source
+        inquiry.client = client
+        if let tokenFile {
+            let bytes = try File(tokenFile).contents(limit: 2 * CompactToken.bytesMax)
+            inquiry.token = String(decoding: KeySet.secret(in: bytes), as: UTF8.self)
         }
-        return address
-    }
-
-    private func identity(_ text: String) throws -> PeerIdentity {
-        let isName = text.hasPrefix("dns:")
-        let id = isName ? nil : try? SPIFFEID(text)
-        guard isName || id.map({ !$0.path.isEmpty }) == true else {
-            throw ValidationError("--peer takes a SPIFFE ID or dns:name, not '\(text)'")
-        }
-        return PeerIdentity(
-            spiffeID: id, dnsNames: isName ? [String(text.dropFirst(4))] : [], trust: "",
-            expiresAt: .max, fingerprint: [])
-    }
-
-    private func terms(in snapshot: Snapshot) throws -> ListenerTerms {
-        let names = snapshot.listeners.map(\.name).joined(separator: ", ")
-        guard let listener else {
-            guard snapshot.listeners.count == 1 else {
-                throw ValidationError("say which listener: --listener with one of \(names)")
-            }
-            return snapshot.listeners[0]
-        }
-        guard let terms = snapshot.listeners.first(where: { $0.name == listener }) else {
-            throw ValidationError("no listener is called '\(listener)', only \(names)")
-        }
-        return terms
-    }
-
-    private func fields() throws -> [DescribedRequest.Field] {
-        try headers.map { header in
-            guard let colon = header.dropFirst().firstIndex(of: ":") else {
-                throw ValidationError("'\(header)' is no header: expected 'name: value'")
-            }
-            let value = header[header.index(after: colon)...].drop(while: { $0 == " " })
-            return DescribedRequest.Field(name: String(header[..<colon]), value: String(value))
-        }
+        return inquiry
     }
 }

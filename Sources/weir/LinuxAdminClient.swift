@@ -20,7 +20,17 @@ enum AdminClient {
 
     /// The body of a page; throws where nobody answers, or with anything but 200.
     static func get(_ page: String, socket path: String) throws(Failure) -> String {
-        let answer = try ask("GET \(page) HTTP/1.0\r\nHost: weir\r\n\r\n", path)
+        try body(of: try ask("GET \(page) HTTP/1.0\r\nHost: weir\r\n\r\n", path))
+    }
+
+    static func post(
+        _ page: String, _ content: [UInt8], socket path: String
+    ) throws(Failure) -> String {
+        let head = "POST \(page) HTTP/1.0\r\nHost: weir\r\nContent-Length: \(content.count)\r\n\r\n"
+        return try body(of: try ask(head + String(decoding: content, as: UTF8.self), path))
+    }
+
+    private static func body(of answer: String) throws(Failure) -> String {
         guard let end = answer.firstRange(of: "\r\n\r\n") else {
             throw Failure(words: "the answer is not HTTP")
         }

@@ -82,7 +82,25 @@ extension SnapshotBuilder {
                 "this access rule neither allows nor denies anybody anything",
                 expected: "deny, allow or both")
         }
+        warnOfExposedTokens(draft)
         return draft.rule.patterns.isEmpty ? nil : draft
+    }
+
+    /// Whoever sees a token can use it.
+    private func warnOfExposedTokens(_ draft: AccessDraft) {
+        guard (draft.rule.deny + draft.rule.allow).contains(where: { $0.token != nil }) else {
+            return
+        }
+        for position in draft.rule.listeners ?? Array(listeners.indices) {
+            let listener = listeners[position]
+            guard listener.tls == nil, let address = listener.address, !address.isLoopback else {
+                continue
+            }
+            checker.fail(
+                .exposedTokens, draft.node,
+                "access rule '\(draft.rule.name)' asks for tokens, and at listener "
+                    + "'\(listener.name)' they cross the network without TLS")
+        }
     }
 }
 

@@ -12,10 +12,20 @@ extension SnapshotBuilder {
         guard let fields = checker.fields(node, RespondKey.self), let statusNode = fields[.status],
             let status = checker.count(statusNode, "a status", 200...599)
         else { return nil }
-        let body = fields[.body].flatMap { readText($0, "a body", Self.bodyBytesMax) } ?? []
+        let keys = fields[.keysOf].flatMap { find($0, "token signer", among: tokenSigners) }
+        if fields[.keysOf] != nil, let node = fields[.body] {
+            checker.fail(
+                .conflict, node, "this response has two bodies", expected: "one of body and keys_of"
+            )
+        }
+        let body =
+            keys?.published
+            ?? fields[.body].flatMap { readText($0, "a body", Self.bodyBytesMax) } ?? []
+        let usualType = keys == nil ? "text/plain; charset=utf-8" : "application/jwk-set+json"
         if status == 204 || status == 304, !body.isEmpty {
             checker.fail(
-                .conflict, fields[.body] ?? node, "a response with status \(status) has no body",
+                .conflict, fields[.body] ?? fields[.keysOf] ?? node,
+                "a response with status \(status) has no body",
                 expected: "another status, or no body")
         }
         let type = fields[.contentType].flatMap { fieldValue($0, "a content type") }
@@ -24,7 +34,7 @@ extension SnapshotBuilder {
         return DirectResponse(
             status: UInt16(status),
             contentType: body.isEmpty
-                ? type ?? [] : type ?? Array("text/plain; charset=utf-8".utf8),
+                ? type ?? [] : type ?? Array(usualType.utf8),
             body: body,
             grpcStatus: fields[.grpcStatus].map(readGRPCStatus) ?? fallback.rawValue,
             message: String(decoding: message ?? [], as: UTF8.self))

@@ -18,6 +18,7 @@ extension SnapshotBuilder {
         let action = readAction(fields, matches)
         let terms = readTerms(fields, matches)
         guard let name, let action else { return }
+        checkToken(fields, action, terms)
         let route = Route(name: name, index: routes.count, action: action, terms: terms)
         routes.append(route)
         let patterns = listeners.count * matches.count * hosts.count
@@ -34,6 +35,25 @@ extension SnapshotBuilder {
                 addPatterns(match, hosts, of: route, to: listener)
             }
         }
+    }
+
+    /// A token that is attached takes the place of any other.
+    private func checkToken(
+        _ fields: Fields<RouteKey>, _ action: Route.Action, _ terms: Route.Terms
+    ) {
+        guard let edits = terms.requestHeaders, let node = fields[.requestHeaders],
+            case .forward(let backends) = action,
+            (edits.set + edits.add).contains(where: { $0.name.elementsEqual("authorization".utf8) }
+            ),
+            let backend = backends.backends.first(where: {
+                upstreams[$0.upstream].proof.token != nil
+            })
+        else { return }
+        checker.fail(
+            .conflict, node,
+            "this route sets authorization, and upstream '\(upstreams[backend.upstream].name)' "
+                + "attaches a token there",
+            expected: "one of the two")
     }
 
     private func readRouteName(_ fields: Fields<RouteKey>) -> String? {

@@ -55,13 +55,15 @@ extension SnapshotBuilder {
                 expected: "a name of its own")
         }
         if let balance = fields[.balance] { checkBalance(balance) }
+        let tls = fields[.tls].flatMap(readUpstreamTLS)
+        let token = fields[.attachToken].flatMap { readAttachedToken($0, tls?.identity) }
         let draft = UpstreamDraft(
             name: name ?? "", node: node,
             endpoints: fields[.endpoints].map(readEndpoints) ?? [],
             limits: readUpstreamLimits(fields[.limits]),
             timeouts: readUpstreamTimeouts(fields[.timeouts]),
             isGRPCOnly: fields[.grpc].flatMap { checker.boolean($0, "grpc") },
-            tls: fields[.tls].flatMap(readUpstreamTLS))
+            proof: UpstreamTerms.Proof(tls: tls, token: token))
         upstreams.append(draft)
         if let name, upstreamIndex[name] == nil { upstreamIndex[name] = upstreams.count - 1 }
     }

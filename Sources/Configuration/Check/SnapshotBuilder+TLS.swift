@@ -75,7 +75,7 @@ extension SnapshotBuilder {
         trust.append(Named(name: name ?? "", node: node, value: reading.value))
     }
 
-    private func ownName<Value>(
+    func ownName<Value>(
         _ node: NodeID?, _ what: String, among others: [Named<Value>]
     ) -> String? {
         guard let node, let name = checker.name(node, "a name") else { return nil }
@@ -201,7 +201,7 @@ extension SnapshotBuilder {
         }
     }
 
-    private func find<Value>(
+    func find<Value>(
         _ node: NodeID, _ what: String, among named: [Named<Value>]
     ) -> Value? {
         guard let name = checker.name(node, "a name") else { return nil }

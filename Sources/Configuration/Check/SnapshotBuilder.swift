@@ -23,6 +23,7 @@ final class SnapshotBuilder {
     /// Of identities and trust entries that something names.
     var usedNames: Set<NodeID> = []
     var tokenIssuers: [TokenIssuerDraft] = []
+    var tokenSigners: [Named<TokenSignerTerms>] = []
     var listeners: [ListenerDraft] = []
     var upstreams: [UpstreamDraft] = []
     var routes: [Route] = []
@@ -60,7 +61,7 @@ final class SnapshotBuilder {
         let limits: UpstreamLimits
         let timeouts: UpstreamTimeouts
         let isGRPCOnly: Bool?
-        let tls: ClientTLSTerms?
+        let proof: UpstreamTerms.Proof
         var hasMethodRoutes = false
         var hasOtherRoutes = false
         /// What a route to it alone holds, once there is one.
@@ -82,6 +83,7 @@ final class SnapshotBuilder {
         for node in sections.identities { addIdentity(node) }
         for node in sections.trust { addTrust(node) }
         for node in sections.tokenIssuers { addTokenIssuer(node) }
+        for node in sections.tokenSigners { addTokenSigner(node) }
         for node in sections.listeners { addListener(node) }
         for node in sections.upstreams { addUpstream(node) }
         routes.reserveCapacity(sections.routes.count)
@@ -103,6 +105,7 @@ final class SnapshotBuilder {
         process.telemetry.methods = metrics?.methods
         process.telemetry.admin = admin
         process.tokens = TokenTerms(tokenIssuers.map(\.terms))
+        process.signers = tokenSigners.compactMap(\.value)
         return Snapshot(
             revision: digest.text, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
@@ -118,7 +121,7 @@ final class SnapshotBuilder {
 
     private func makeTerms(_ draft: UpstreamDraft) -> UpstreamTerms {
         UpstreamTerms(
-            name: draft.name, endpoints: draft.endpoints, tls: draft.tls,
+            name: draft.name, endpoints: draft.endpoints, proof: draft.proof,
             bounds: (draft.limits, draft.timeouts),
             isGRPCOnly: draft.isGRPCOnly ?? (draft.hasMethodRoutes && !draft.hasOtherRoutes))
     }
@@ -134,6 +137,9 @@ final class SnapshotBuilder {
         for entry in trust where !usedNames.contains(entry.node) {
             checker.fail(.unused, entry.node, "nothing uses trust entry '\(entry.name)'")
         }
+        for signer in tokenSigners where !usedNames.contains(signer.node) {
+            checker.fail(.unused, signer.node, "nothing uses token signer '\(signer.name)'")
+        }
     }
 }
 
@@ -143,6 +149,7 @@ extension SnapshotBuilder {
         var identities: [NodeID] = []
         var trust: [NodeID] = []
         var tokenIssuers: [NodeID] = []
+        var tokenSigners: [NodeID] = []
         var listeners: [NodeID] = []
         var upstreams: [NodeID] = []
         var routes: [NodeID] = []
@@ -175,6 +182,9 @@ extension SnapshotBuilder {
                 case .tokenIssuers:
                     sections.tokenIssuers += checker.items(
                         value, "token issuers", 0...TokenTerms.issuersMax)
+                case .tokenSigners:
+                    sections.tokenSigners += checker.items(
+                        value, "token signers", 0...TokenTerms.issuersMax)
                 case .access: takeOnce(value, "access", &sections.access)
                 case .accessLog: takeOnce(value, "access_log", &sections.accessLog)
                 case .metrics: takeOnce(value, "metrics", &sections.metrics)

@@ -2,7 +2,7 @@
 
 enum RootKey: Int, LanguageKey {
     case listeners, upstreams, routes, access
-    case identities, trust, tokenIssuers, accessLog, metrics, admin, watch
+    case identities, trust, tokenIssuers, tokenSigners, accessLog, metrics, admin, watch
 
     static let table = makeTable("configuration")
 
@@ -35,6 +35,10 @@ enum RootKey: Int, LanguageKey {
             Term(
                 "token_issuers", .list(.object(TokenIssuerKey.table), min: 0),
                 "Who may sign tokens", byDefault: "none")
+        case .tokenSigners:
+            Term(
+                "token_signers", .list(.object(TokenSignerKey.table), min: 0),
+                "Tokens that Weir makes", byDefault: "none")
         case .accessLog:
             Term(
                 "access_log", .object(AccessLogKey.table), "A line for each exchange",
@@ -108,7 +112,7 @@ enum ListenerKey: Int, LanguageKey {
 }
 
 enum UpstreamKey: Int, LanguageKey {
-    case name, endpoints, balance, grpc, limits, timeouts, tls
+    case name, endpoints, balance, grpc, limits, timeouts, tls, attachToken
 
     static let table = makeTable("upstream")
 
@@ -139,6 +143,10 @@ enum UpstreamKey: Int, LanguageKey {
             Term(
                 "tls", .object(UpstreamTLSKey.table), "How servers prove who they are",
                 byDefault: "cleartext")
+        case .attachToken:
+            Term(
+                "attach_token", .object(AttachTokenKey.table),
+                "A token that its requests carry instead of their own", byDefault: "none")
         }
     }
 }

@@ -185,7 +185,7 @@ enum BackendKey: Int, LanguageKey {
 }
 
 enum RespondKey: Int, LanguageKey {
-    case status, body, contentType, grpcStatus, message
+    case status, body, keysOf, contentType, grpcStatus, message
 
     static let table = makeTable("direct response")
 
@@ -194,10 +194,12 @@ enum RespondKey: Int, LanguageKey {
         case .status:
             Term("status", .count(200...599), "HTTP status for plain callers", required: true)
         case .body: Term("body", .anyText, "Body for plain callers", byDefault: "none")
+        case .keysOf:
+            Term("keys_of", .name, "A token signer whose published key set is the body")
         case .contentType:
             Term(
                 "content_type", .anyText, "The body's type",
-                byDefault: "`text/plain; charset=utf-8`")
+                byDefault: "`text/plain; charset=utf-8`, of keys `application/jwk-set+json`")
         case .grpcStatus:
             Term(
                 "grpc_status",

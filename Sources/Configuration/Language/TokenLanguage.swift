@@ -1,4 +1,4 @@
-// The keys of `token_issuers`.
+// The keys of `token_issuers`, `token_signers` and `attach_token`.
 
 enum TokenIssuerKey: Int, LanguageKey {
     case name, issuer, audiences, algorithms, keys, maxLifetime, skew, types, requiredClaims
@@ -96,6 +96,51 @@ enum TokenKeysKey: Int, LanguageKey {
             Term(
                 "ca", .anyText, "A file with the authorities that are believed about a `url`",
                 byDefault: "the system's")
+        }
+    }
+}
+
+enum TokenSignerKey: Int, LanguageKey {
+    case name, issuer, keys, subject, lifetime
+
+    static let table = makeTable("token signer")
+
+    var term: Term {
+        switch self {
+        case .name: Term("name", .name, "What upstreams call it", required: true)
+        case .issuer: Term("issuer", .anyText, "The tokens' `iss`", required: true)
+        case .keys:
+            Term(
+                "keys", .anyText,
+                "A folder of `weir token keys rotate`: `signing.pem` signs, `jwks.json` is "
+                    + "published; both are watched like the configuration",
+                required: true)
+        case .subject:
+            Term(
+                "subject", .anyText, "The tokens' `sub`",
+                byDefault: "the SPIFFE ID that Weir shows to the upstream")
+        case .lifetime:
+            Term(
+                "lifetime", .duration(offAllowed: false),
+                "From `iat` to `exp`; at half of it there is a new token", byDefault: "5m")
+        }
+    }
+}
+
+enum AttachTokenKey: Int, LanguageKey {
+    case issuer, audience, file
+
+    static let table = makeTable("attached token", oneOf: ["issuer", "file"])
+
+    var term: Term {
+        switch self {
+        case .issuer: Term("issuer", .name, "The token signer that makes it")
+        case .audience: Term("audience", .anyText, "Its `aud`; goes with `issuer`")
+        case .file:
+            Term(
+                "file", .anyText,
+                "A file with a token, which is watched like the configuration; others must not be "
+                    + "able to read it")
         }
     }
 }

@@ -67,19 +67,24 @@ public struct Explanation: Sendable {
     private let listener: ListenerTerms
     private let request: DescribedRequest
 
-    public init(_ request: DescribedRequest, at listener: ListenerTerms, in snapshot: Snapshot) {
+    /// - notes: lines about what the caller brings.
+    public init(
+        _ request: DescribedRequest, at listener: ListenerTerms, in snapshot: Snapshot,
+        notes: [String] = []
+    ) {
         self.snapshot = snapshot
         self.listener = listener
         self.request = request
-        explain()
+        explain(notes)
     }
 
-    private mutating func explain() {
+    private mutating func explain(_ notes: [String]) {
         let kind = request.isGRPC ? "a gRPC call" : "plain HTTP"
         lines.append(
             "request: \(text(request.httpMethod)) \(text(request.path)) for "
                 + "'\(text(request.authority))', \(kind), at listener \(listener.name) "
                 + "(\(listener.address))")
+        lines += notes
         guard isValid() else { return }
         let access = Self.access(request, at: listener, in: snapshot)
         lines += access.lines

@@ -14,6 +14,9 @@ struct HTTPRequest {
     var userID: UInt32?
     /// The argument `level` of the query.
     var level: String?
+    var body: [UInt8] = []
+    /// There was more of it than is taken.
+    var isTooLarge = false
 }
 
 struct HTTPResponse {
@@ -48,6 +51,18 @@ final class HTTPPort {
         init(_ answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse) { self.answer = answer }
     }
 
+    /// What has come of a request's body.
+    fileprivate final class Upload {
+        private static let bytesMax = 64 << 10
+        private(set) var bytes: [UInt8] = []
+        private(set) var isTooLarge = false
+
+        func append(_ piece: UnsafeRawBufferPointer) {
+            guard bytes.count + piece.count <= Self.bytesMax else { return isTooLarge = true }
+            unsafe bytes.append(contentsOf: piece)
+        }
+    }
+
     private let socket: ListeningSocket
     private let context: Context
     private var daemon: OpaquePointer?
@@ -61,7 +76,7 @@ final class HTTPPort {
         context = Context(answer)
         let pointer = unsafe Unmanaged.passUnretained(context).toOpaque()
         unsafe daemon = weir_http_start(
-            Self.connectionsMax, Self.timeoutSeconds, handleRequest, pointer)
+            Self.connectionsMax, Self.timeoutSeconds, handleRequest, requestCompleted, pointer)
         guard let daemon = unsafe daemon else { return nil }
         // As a number, which any thread may have: the library takes connections from any.
         acceptor = HTTPAcceptor(socket.descriptor, for: UInt(bitPattern: daemon))
@@ -123,25 +138,37 @@ extension MHD_Result {
 }
 
 private let handleRequest: MHD_AccessHandlerCallback = {
-    context, connection, url, method, _, _, uploadSize, state in
+    context, connection, url, method, _, piece, uploadSize, state in
     guard let context = unsafe context, let url = unsafe url, let method = unsafe method,
         let state = unsafe state
     else { return .refused }
-    // Called once for the head, for each piece of a body, which nobody here wants, and at the end.
-    if unsafe state.pointee == nil {
-        unsafe state.pointee = context
+    // Called once for the head, for each piece of a body, and at the end.
+    guard let known = unsafe state.pointee else {
+        unsafe state.pointee = Unmanaged.passRetained(HTTPPort.Upload()).toOpaque()
         return .taken
     }
-    if let uploadSize = unsafe uploadSize, unsafe uploadSize.pointee > 0 {
+    let upload = unsafe Unmanaged<HTTPPort.Upload>.fromOpaque(known).takeUnretainedValue()
+    if let uploadSize = unsafe uploadSize, let piece = unsafe piece,
+        unsafe uploadSize.pointee > 0
+    {
+        unsafe upload.append(UnsafeRawBufferPointer(start: piece, count: uploadSize.pointee))
         unsafe uploadSize.pointee = 0
         return .taken
     }
     let encodings = unsafe weir_http_header(connection, "Accept-Encoding")
     let level = unsafe weir_http_argument(connection, "level")
-    let request = HTTPRequest(
+    var request = HTTPRequest(
         method: unsafe String(cString: method), path: unsafe String(cString: url),
         acceptsGzip: unsafe encodings.map { unsafe String(cString: $0).contains("gzip") } ?? false,
         userID: unsafe HTTPPort.userID(connection),
         level: unsafe level.map { unsafe String(cString: $0) })
+    request.body = upload.bytes
+    request.isTooLarge = upload.isTooLarge
     return unsafe HTTPPort.respond(to: request, connection, context)
+}
+
+private let requestCompleted: MHD_RequestCompletedCallback = { _, _, state, _ in
+    guard let state = unsafe state, let upload = unsafe state.pointee else { return }
+    unsafe Unmanaged<HTTPPort.Upload>.fromOpaque(upload).release()
+    unsafe state.pointee = nil
 }

@@ -21,6 +21,7 @@ struct AdminPages {
             "/upstreams": (["GET", "HEAD"], { _ in json(upstreams) }),
             "/connections": (["GET", "HEAD"], { _ in json(connections) }),
             "/configuration": (["GET", "HEAD"], { _ in configuration() }),
+            "/explain": (["POST"], explain),
             "/text/routes": (["GET", "HEAD"], { _ in HTTPResponse(200, AdminText(state).routes) }),
             "/text/connections": (
                 ["GET", "HEAD"], { _ in HTTPResponse(200, AdminText(state).connections) }
@@ -145,6 +146,28 @@ struct AdminPages {
             ("peer", .string("\(facts.peer)")), ("streams", .number(facts.streams)),
             ("unread_output", .bool(facts.hasUnsentOutput)),
         ])
+    }
+
+    /// What would become of the request that the body describes.
+    private func explain(_ request: HTTPRequest) -> HTTPResponse {
+        let facts = state.now
+        guard !request.isTooLarge else {
+            return HTTPResponse(413, "a question of more than 64 KiB\n")
+        }
+        guard let snapshot = facts.snapshot else { return HTTPResponse(503, "not serving yet\n") }
+        do throws(Inquiry.Problem) {
+            let explanation = try Inquiry(parsing: request.body).explanation(
+                in: snapshot, keys: facts.keys,
+                at: Waiting.nowSince1970() / 1_000_000_000)
+            return json(
+                .object([
+                    ("revision", .string(snapshot.revision)),
+                    ("verdict", .string("\(explanation.verdict)")),
+                    ("lines", .array(explanation.lines.map { .string($0) })),
+                ]))
+        } catch {
+            return HTTPResponse(400, error.words + "\n")
+        }
     }
 
     // MARK: Orders

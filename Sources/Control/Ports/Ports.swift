@@ -47,15 +47,17 @@ struct Ports {
     }
 }
 
-/// `/metrics`, `/live` and `/ready`.
+/// `/metrics`, `/live`, `/ready`, and `/keys/NAME` for each token signer.
 enum MetricsPort {
     static func answer(_ request: HTTPRequest, _ state: ProcessState) -> HTTPResponse {
-        guard ["/metrics", "/live", "/ready"].contains(request.path) else {
-            return HTTPResponse(404, "there are /metrics, /live and /ready\n")
+        let keys = keys(request.path, state)
+        guard keys != nil || ["/metrics", "/live", "/ready"].contains(request.path) else {
+            return HTTPResponse(404, "there are /metrics, /live, /ready and /keys/SIGNER\n")
         }
         guard request.method == "GET" || request.method == "HEAD" else {
             return .notAllowed("GET, HEAD")
         }
+        if let keys { return keys }
         switch request.path {
         case "/live": return HTTPResponse(200, "live\n")
         case "/ready":
@@ -69,5 +71,17 @@ enum MetricsPort {
             response.body = MetricsPage.bytes(state)
             return response
         }
+    }
+    /// The key set that a token signer publishes (RFC 7517, section 8.5.2).
+    private static func keys(_ path: String, _ state: ProcessState) -> HTTPResponse? {
+        guard path.hasPrefix("/keys/"),
+            let signer = state.now.snapshot?.signers.first(where: {
+                $0.name == path.dropFirst("/keys/".count)
+            })
+        else { return nil }
+        var response = HTTPResponse(200, "")
+        response.contentType = "application/jwk-set+json"
+        response.body = signer.published
+        return response
     }
 }

@@ -10,6 +10,8 @@ final class ProcessState: Sendable {
         var snapshot: Snapshot?
         /// What it was made of, where an administration interface may be asked for it.
         var sources: [Source] = []
+        /// Of its token issuers, as fetched.
+        var keys: KeysAtHand = [:]
         /// When it was installed, in nanoseconds since 1970.
         var loadedAt: Int64 = 0
         /// Why the last load was refused, one line for each error; empty after one that was not.

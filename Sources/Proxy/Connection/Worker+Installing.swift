@@ -22,6 +22,7 @@ extension Worker {
         let removed = pools.filter { known[$0.name] != nil }
         for pool in removed where !pool.isRetired { pool.retire(self) }
         pools = updated + removed
+        for pool in updated { pool.attach(attachedTokens) }
         hasRetiredPools = pools.contains { $0.isRetired }
         if let generation { oldGenerations.append(generation) }
         let next = Generation(snapshot, updated)
@@ -29,6 +30,11 @@ extension Worker {
         generation = next
         hasStaleSeries = true
         installListeners(installation, next)
+    }
+
+    func attach(_ tokens: AttachedTokens) {
+        attachedTokens = tokens
+        for pool in pools { pool.attach(tokens) }
     }
 
     func installListeners(_ installation: Installation, _ generation: Generation) {

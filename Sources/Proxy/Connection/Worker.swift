@@ -49,6 +49,8 @@ public final class Worker {
     var connectionCount = 0
     var gathering = Gathering()
     var tokens: TokenDesk
+    /// Of Weir's own, for servers.
+    var attachedTokens = AttachedTokens.none
     /// Those that count, by what they count; see Worker+Series.
     var seriesWriters: [SeriesKey: SeriesWriter] = [:]
     /// Writers of what left the configuration, which exchanges may still use.
@@ -341,6 +343,7 @@ public final class Worker {
             }
             adopt(descriptor, peer, listener)
         case .keys(let keys): install(keys)
+        case .attach(let tokens): attach(tokens)
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
         case .stop: isStopped = true
         case .census(let answer): answer(census)

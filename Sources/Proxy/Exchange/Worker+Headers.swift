@@ -8,8 +8,10 @@ extension Worker {
     func requestHeaders(_ exchange: Exchange, _ attempt: Attempt) -> HeaderBlock? {
         let head = exchange.head
         let forwards = self.forwards(exchange)
+        let attaches = attempt.pool?.use { $0.attachesToken } ?? false
         let isAsItCame =
             exchange.deadline == 0 && head.host < 0 && keepsScheme(exchange, attempt) && !forwards
+            && !attaches
             && (!exchange.isGRPC || head.te >= 0)
             && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
         if isAsItCame { return exchange.request.headers }
@@ -25,13 +27,21 @@ extension Worker {
             if place == head.host || place == head.grpcTimeout && exchange.isGRPC { continue }
             if headers.name(index).isPseudo { continue }
             if let edits, edits.drops(headers.name(index)) { continue }
+            if attaches, headers.name(index).equals("authorization") { continue }
             if exchange.isFromProxy, headers.name(index).use(HeaderToken.isForwarding) { continue }
             builder.append(headers, at: index)
         }
         if forwards { builder.appendForwarding(exchange, edits) }
+        if attaches { appendToken(attempt, to: &builder) }
         if exchange.isGRPC, head.te < 0 { builder.append("te", ByteView("trailers")) }
-        if let edits { builder.append(edits) }
+        if let edits { builder.append(edits, without: attaches ? "authorization" : "") }
         return builder.isWhole ? builder.block : nil
+    }
+
+    private func appendToken(_ attempt: Attempt, to builder: inout HeaderBuilder) {
+        attempt.pool?.use { pool in
+            if let token = pool.token { builder.append("authorization", token.value) }
+        }
     }
 
     /// True where both sides are cleartext, or neither: the scheme is each connection's own.
@@ -141,9 +151,10 @@ struct HeaderBuilder {
         append("grpc-timeout", value, isIndexed: false)
     }
 
-    mutating func append(_ edits: HeaderEdits) {
-        for field in edits.set { append(field) }
-        for field in edits.add { append(field) }
+    mutating func append(_ edits: HeaderEdits, without name: StaticString = "") {
+        let name = ByteView(name)
+        for field in edits.set where !name.equals(field.name) { append(field) }
+        for field in edits.add where !name.equals(field.name) { append(field) }
     }
 
     private mutating func append(_ field: HeaderEdits.Field) {

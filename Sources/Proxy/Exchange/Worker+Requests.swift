@@ -206,6 +206,10 @@ extension Worker {
         guard let pool = exchange.generation?.use({ $0.borrowedPools[upstream] }) else { return }
         pool.use { pool in
             if pool.terms.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+            if pool.attachesToken, !pool.hasToken(at: workspace.system.unixTime()) {
+                let words = "there is no token for upstream \(pool.name)"
+                return answer(exchange, ProxyError(.refused, .weir, words))
+            }
             mark(exchange)
             exchange.attempt.use { attempt in
                 attempt.pool = Borrowed(pool)

@@ -8,6 +8,8 @@ public final class Mailbox: Sendable {
         case install(Installation, report: (@Sendable (InstallReport) -> Void)?)
         /// Key sets that were fetched since.
         case keys(TokenKeys)
+        /// Tokens of Weir's own, the newest.
+        case attach(AttachedTokens)
         /// A connection that another worker accepted on this socket.
         case adopt(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)
         /// Accept no more and ask every client to go, spread over so many nanoseconds; what is not

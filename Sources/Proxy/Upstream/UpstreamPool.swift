@@ -23,6 +23,9 @@ final class UpstreamPool {
     private(set) var terms: UpstreamTerms
     /// Nil for cleartext.
     private(set) var tls: ClientTLS?
+    /// Requests carry a token of Weir's own; which, if there was any.
+    private(set) var attachesToken = false
+    private(set) var token: AttachedTokens.Entry?
     private let counts: UpstreamCounts
     private var endpoints: [Endpoint] = [] {
         didSet { borrowedEndpoints = endpoints.map { Borrowed($0) } }
@@ -66,6 +69,17 @@ final class UpstreamPool {
     func forgetSeries() {
         for endpoint in endpoints + retiredEndpoints { endpoint.series = nil }
     }
+
+    // MARK: Tokens
+
+    /// The last one stays where there is no other.
+    func attach(_ tokens: AttachedTokens) {
+        attachesToken = terms.proof.token != nil
+        token = terms.proof.token.flatMap { tokens.entry(of: $0) ?? token }
+    }
+
+    /// False where requests would have to go without the token that servers expect.
+    func hasToken(at unixTime: Int64) -> Bool { token.map { unixTime < $0.expiresAt } ?? false }
 
     // MARK: Placing attempts
 
