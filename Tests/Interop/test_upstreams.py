@@ -354,6 +354,27 @@ def test_a_server_that_leaves_gracefully_fails_no_call(serve, start_origin):  # 
     assert len(gone) > 20
 
 
+def test_a_server_that_leaves_at_once_is_given_time(start_weir, start_origin, dial):
+    """Its GOAWAY comes together with its SETTINGS: no request can be sent to it, and whoever waits
+    for one must not have it connected to as fast as the network goes."""
+    def script(connection):
+        connection.send(
+            frames.frame(frames.SETTINGS, 0, 0) + frames.frame(frames.GOAWAY, 0, 0, bytes(8)))
+        silent(connection)
+
+    origin = start_origin(script, settings=None)
+    proxy = start_weir(origin.port)
+    client = dial(proxy)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 1:
+        stream = client.until_over(client.request(GRPC, EMPTY_MESSAGE))
+        expect.trailers_only(UNAVAILABLE)(client, stream)
+        client.poll(0.02)
+    # Once more at once, then after 200 ms, 400 ms, 800 ms.
+    assert 3 <= len(origin.connections) <= 5
+    assert "leaves at once" in proxy.log
+
+
 def test_a_server_of_http_1_is_unavailable_with_words(start_weir, dial):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = start_weir(listener.getsockname()[1])

@@ -63,6 +63,11 @@ final class Endpoint {
         backoff.failed(now: workspace.now, draw: workspace.system.random())
     }
 
+    /// Its server ended a connection before there was anything to do. Gives how often in a row.
+    func serverLeft(_ workspace: Workspace) -> Int {
+        backoff.left(now: workspace.now, draw: workspace.system.random())
+    }
+
     func connectionSucceeded() { backoff.succeeded() }
 
     func keep(_ resumption: TLSResumption) { self.resumption = resumption }
@@ -107,6 +112,14 @@ struct Backoff {
         let delay = overflow ? max : min(max, scaled)
         let jitter = Int64(draw % 401) - 200
         retryAt = now + delay + delay / 1_000 * jitter
+        return failures
+    }
+
+    /// The server made a connection and left: by chance the first time, so that the next is not
+    /// waited for.
+    mutating func left(now: Int64, draw: UInt64) -> Int {
+        if failures > 0 { return failed(now: now, draw: draw) }
+        failures = 1
         return failures
     }
 

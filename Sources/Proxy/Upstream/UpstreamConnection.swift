@@ -26,6 +26,8 @@ final class UpstreamConnection: Connection {
     private var readAt: Int64
     private var idleSince: Int64
     private var pingSentAt: Int64 = 0
+    /// Had an attempt, or did not leave at once: proof that its server can be worked with.
+    private var isProven = false
     /// Why it ended, for those whose attempts it took along.
     private(set) var endReason: StaticString = "the connection to the server was lost"
 
@@ -79,7 +81,9 @@ final class UpstreamConnection: Connection {
     func attach(_ attempt: Attempt, _ streamID: Int32, _ workspace: Workspace) {
         attempt.upstream.attach(self, streamID, place: attempts.count)
         attempts.append(Borrowed(attempt))
-        if attempts.count == 1, timeouts.keepalive > 0 {
+        guard attempts.count == 1 else { return }
+        if !isProven { prove() }
+        if timeouts.keepalive > 0 {
             schedule(Self.after(readAt, timeouts.keepalive), workspace)
         }
     }
@@ -162,7 +166,7 @@ final class UpstreamConnection: Connection {
         if let resumption = tls?.takeResumption() { endpoint.use { $0.keep(resumption) } }
         if session.notes.settingsReceived, readiness == .greeting {
             readiness = .ready
-            endpoint.use { $0.connectionSucceeded() }
+            openedAt = workspace.now
             schedule(nextDeadline, workspace)
         }
         if let goAway = session.notes.goAway {
@@ -172,8 +176,30 @@ final class UpstreamConnection: Connection {
         pool.use { $0.serveWaiting(worker) }
     }
 
+    private func prove() {
+        isProven = true
+        endpoint.use { $0.connectionSucceeded() }
+    }
+
+    /// How long a server that has nothing to do stays for its leaving to be no failure.
+    private static let leavesAtOnceNanoseconds: Int64 = 1_000_000_000
+
+    /// The server ends a connection that is ready. One that does so with each as soon as it is made
+    /// would be connected to as fast as the network goes, for as long as somebody waits.
+    private func serverLeaves(_ worker: Worker) {
+        guard readiness == .ready, !isProven else { return }
+        let now = worker.workspace.now
+        guard now < openedAt + Self.leavesAtOnceNanoseconds else { return prove() }
+        isProven = true
+        let failures = endpoint.use { $0.serverLeft(worker.workspace) }
+        guard failures == 2 else { return }
+        worker.workspace.log.write(
+            .warning, "connect failed \(describe()) reason=\"the server leaves at once\"")
+    }
+
     /// nghttp2 has closed the streams above the last ID as refused; the others go on.
     private func goAwayReceived(_ goAway: HTTP2Session.GoAway, _ worker: Worker) {
+        serverLeaves(worker)
         retire(worker)
         guard goAway.code != HTTP2Code.noError.rawValue else { return }
         let code = HTTP2Code(received: goAway.code)
@@ -282,6 +308,7 @@ final class UpstreamConnection: Connection {
         } else if isBeforeReady {
             fail("the server sent no SETTINGS: does it speak HTTP/2?", worker)
         }
+        serverLeaves(worker)
         readiness = .retired
         while let attempt = attempts.last {
             attempt.use { worker.upstreamLost($0, endReason) }

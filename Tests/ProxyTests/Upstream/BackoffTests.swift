@@ -47,6 +47,20 @@ import Testing
         }
     }
 
+    @Test("a server that leaves at once is waited for from the second time on")
+    func leaving() {
+        var backoff = Backoff(base: 100_000, max: 1_000_000)
+        #expect(backoff.left(now: 7, draw: Self.middle) == 1)
+        #expect(backoff.retryAt == 0)
+        #expect(backoff.left(now: 7, draw: Self.middle) == 2)
+        #expect(backoff.retryAt == 200_007)
+        #expect(backoff.failed(now: 7, draw: Self.middle) == 3)
+        #expect(backoff.retryAt == 400_007)
+        backoff.succeeded()
+        #expect(backoff.left(now: 7, draw: Self.middle) == 1)
+        #expect(backoff.retryAt == 0)
+    }
+
     @Test("an end below the base is the delay")
     func endBelowBase() {
         var backoff = Backoff(base: 5_000, max: 1_000)
