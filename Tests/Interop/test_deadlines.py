@@ -10,7 +10,7 @@ import frames
 import waiting
 from frames import GET, GRPC, GRPC_RESPONSE, changed
 
-DEADLINE_EXCEEDED, INTERNAL = 4, 13
+CANCELLED, DEADLINE_EXCEEDED, INTERNAL = 1, 4, 13
 SECONDS = {"H": 3600, "M": 60, "S": 1, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -125,6 +125,29 @@ def test_a_deadline_after_headers(start_weir, start_origin, dial):
     by_trailers = stream.ended and stream.trailer("grpc-status") == str(DEADLINE_EXCEEDED)
     assert by_trailers or stream.reset == frames.CANCEL, stream
     waiting.until(lambda: origin.requests[0].reset == frames.CANCEL, "the reset at the origin")
+
+
+@pytest.mark.parametrize("body", [b"", bytes(5)], ids=["nothing", "a body"])
+def test_a_server_s_reset_waits_for_no_window_after_the_deadline(
+        start_weir, start_origin, dial, body):
+    """The client takes no DATA: trailers need no window where nothing is before them, and at the
+    deadline they go without what is."""
+    def script(connection):
+        stream = connection.next_request(60)
+        connection.send_headers(stream.number, GRPC_RESPONSE)
+        if body:
+            connection.send_data(stream.number, body)
+        connection.round_trip()
+        connection.send_reset(stream.number)
+        silent(connection)
+
+    settings = {frames.INITIAL_WINDOW_SIZE: 0}
+    client = dial(start_weir(start_origin(script).port), settings=settings, grants=False)
+    begin = time.monotonic()
+    stream = client.until_over(client.request(with_timeout("500m"), bytes(5)))
+    assert (time.monotonic() - begin < 0.4) == (body == b"")
+    assert stream.ended and stream.reset is None, stream
+    assert stream.trailer("grpc-status") in (str(CANCELLED), str(DEADLINE_EXCEEDED)), stream
 
 
 def test_a_deadline_holds_while_bytes_flow(start_weir, start_origin, dial):

@@ -251,15 +251,14 @@ extension Worker {
         exchange.note(error, workspace.blocks)
         let hasStarted = exchange.attempt.use { $0.response.flow.hasStarted }
         if !hasStarted { return answerLocally(exchange, error) }
-        // Its own answer was not taken either.
+        // A caller that takes no bytes would not see trailers before them either.
+        let isUnread = error.kind == .stalled && error.fault == .downstream
         if exchange.phase == .answering, !exchange.isWatching {
-            return resetDownstream(exchange, .cancel)
+            return isUnread ? resetDownstream(exchange, .cancel) : hasten(exchange, error)
         }
         if exchange.isWatching { unwatch(exchange) }
         exchange.phase = .answering
         exchange.request.discard(returning: workspace.segments)
-        // A caller that takes no bytes would not see trailers before them either.
-        let isUnread = error.kind == .stalled && error.fault == .downstream
         guard exchange.isGRPC, !isUnread else {
             return resetDownstream(exchange, error.resetCode)
         }
@@ -274,14 +273,10 @@ extension Worker {
             attempt.response.trailers = statusFields(error, attempt, into: HeaderBlock())
             let available = attempt.response.body.count
             let waitsForWindow = available > 0 && error.fault != .upstream
-            if waitsForWindow || (available == 0 && attempt.response.flow.isEnded) {
-                attempt.response.discard(returning: workspace.segments)
-                exchange.downstream.connection?.use {
-                    $0.session.submitTrailers(
-                        exchange.downstream.streamID, attempt.response.trailers)
-                    $0.markDirty(workspace)
-                }
-                return
+            // Without bytes before them trailers need no window; nghttp2 would not even ask for the
+            // body's end while there is none.
+            if waitsForWindow || available == 0 {
+                return submitTrailers(exchange, attempt)
             }
             attempt.response.flow.replaceEnd()
             if attempt.response.flow.advance(available: available) == .resume {
@@ -290,6 +285,27 @@ extension Worker {
                     $0.markDirty(workspace)
                 }
             }
+        }
+    }
+
+    /// Instead of what is left of the body.
+    private func submitTrailers(_ exchange: Exchange, _ attempt: Attempt) {
+        attempt.response.discard(returning: workspace.segments)
+        exchange.downstream.connection?.use {
+            $0.session.submitTrailers(exchange.downstream.streamID, attempt.response.trailers)
+            $0.markDirty(workspace)
+        }
+    }
+
+    /// An answer was given before, and was not taken: by now the time for it is over. A body whose
+    /// window does not come gives way to a status.
+    private func hasten(_ exchange: Exchange, _ error: ProxyError) {
+        exchange.attempt.use { attempt in
+            guard exchange.isGRPC, attempt.response.body.count > 0 else {
+                return resetDownstream(exchange, .cancel)
+            }
+            attempt.response.trailers = statusFields(error, attempt, into: HeaderBlock())
+            submitTrailers(exchange, attempt)
         }
     }
 
