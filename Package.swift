@@ -49,7 +49,8 @@ let package = Package(
                 "CMicroHTTPD", "CZlib", "CCurl",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
-        .target(name: "Peers", dependencies: ["Wire", "CNghttp2"], swiftSettings: settings),
+        .target(
+            name: "Peers", dependencies: ["Wire", "CNghttp2", "COpenSSL"], swiftSettings: settings),
         .executableTarget(
             name: "weir",
             dependencies: [
@@ -76,7 +77,10 @@ let package = Package(
             dependencies: ["Control", "Proxy", "Configuration", "Rules", "Wire", "CLinux"],
             swiftSettings: settings),
         .target(
-            name: "TestKit", dependencies: ["Proxy", "Peers", "Configuration", "Rules", "Wire"],
+            name: "TestKit",
+            dependencies: [
+                "Proxy", "Peers", "Configuration", "Identity", "Rules", "Wire", "COpenSSL",
+            ],
             path: "Tests/TestKit", swiftSettings: settings),
         .executableTarget(
             name: "simulate", dependencies: ["TestKit"], path: "Tests/Simulation",

@@ -1,3 +1,4 @@
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 /* What OpenSSL has as macros, for TLS: functions of the same names with a prefix. */
@@ -65,3 +66,11 @@ static inline void weir_SSL_CTX_forbid_tickets(SSL_CTX *context) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);
 }
+
+/* Another random source, for simulations; and OpenSSL's own, for who has none. Deprecated, with nothing in their place
+   that a process could set for itself. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static inline int weir_set_random_source(const RAND_METHOD *source) { return RAND_set_rand_method(source); }
+static inline int weir_random_bytes(unsigned char *bytes, int count) { return RAND_OpenSSL()->bytes(bytes, count); }
+#pragma GCC diagnostic pop

@@ -15,6 +15,7 @@ class PeerEnd: SocketOwner {
     let session: PeerSession
     let pace: Pace
     let terms: PeerSession.Terms
+    private let tls: PeerTLS?
     private(set) var isOver = false
     private var isScheduled = false
     private var unsent: [UInt8] = []
@@ -27,6 +28,8 @@ class PeerEnd: SocketOwner {
         _ role: PeerSession.Role, _ world: World, _ socket: SimulatedSocket,
         _ terms: PeerSession.Terms, _ pace: Pace
     ) {
+        let isSecure = role == .client ? world.clientsSpeakTLS : world.originsSpeakTLS
+        tls = isSecure ? Self.tls(role) : nil
         self.world = world
         self.socket = socket
         self.pace = pace
@@ -35,6 +38,19 @@ class PeerEnd: SocketOwner {
         self.terms = terms
         session = PeerSession(role, terms)
         socket.owner = self
+    }
+
+    private static func tls(_ role: PeerSession.Role) -> PeerTLS? {
+        let (certificate, key) =
+            role == .client
+            ? (TestCertificates.web, TestCertificates.webKey)
+            : (TestCertificates.orders, TestCertificates.ordersKey)
+        var terms = PeerTLS.Terms(
+            certificate: Array(certificate.utf8), privateKey: Array(key.utf8),
+            authorities: Array(TestCertificates.authority.utf8))
+        terms.serverName = "weir.example"
+        terms.asksForCertificate = true
+        return PeerTLS(role == .client ? .client : .server, terms)
     }
 
     // MARK: For clients and origins
@@ -75,6 +91,7 @@ class PeerEnd: SocketOwner {
         case .ended: over(byFailure: false)
         case .failed: over(byFailure: true)
         case .bytes(let bytes):
+            guard let bytes = opened(bytes) else { return }
             do throws(PeerFailure) {
                 try session.receive(bytes)
             } catch {
@@ -83,6 +100,26 @@ class PeerEnd: SocketOwner {
             handleEvents()
             if socket.isReadable { wakeSoon() }
         }
+    }
+
+    /// What records hold; nil where TLS failed.
+    private func opened(_ bytes: [UInt8]) -> [UInt8]? {
+        guard let tls else { return bytes }
+        if let plain = tls.open(bytes) { return plain }
+        world.fail("connection \(socket.connection): TLS failed")
+        over(byFailure: true)
+        return nil
+    }
+
+    /// The next bytes for the socket.
+    private func nextOutput() -> [UInt8] {
+        guard let tls else { return session.takeOutput(limit: 65_536) }
+        if tls.isEstablished {
+            tls.seal(session.takeOutput(limit: 65_536))
+        } else {
+            _ = tls.shakeHands()
+        }
+        return tls.takeOutput()
     }
 
     private func handleEvents() {
@@ -127,7 +164,7 @@ class PeerEnd: SocketOwner {
 
     private func writeSome() {
         while true {
-            if unsent.isEmpty { unsent = session.takeOutput(limit: 65_536) }
+            if unsent.isEmpty { unsent = nextOutput() }
             // What nghttp2 itself did while framing.
             handleEvents()
             guard !unsent.isEmpty else { return }

@@ -14,6 +14,16 @@ final class ProxyHarness {
     private var socket: ListeningSocket?
     /// Of a listener that nobody calls.
     private var elsewhere: ListeningSocket?
+    private let tickets = TicketKeys()
+    private var server: ServerTLS?
+    private var client: ClientTLS?
+    private lazy var materials = Materials(
+        Materials.Source(
+            read: { path in
+                Self.files[path].map { .success(Array($0.utf8)) }
+                    ?? .failure(Materials.Failure("no such file in the simulation"))
+            },
+            isWorldReadable: { _ in false }, unixTime: { 1_767_225_600 }))
     private let closed = ClosedSockets()
     private let records: RecordedExchanges
     private var installations = 0
@@ -60,19 +70,33 @@ final class ProxyHarness {
         installations += 1
         let policy = AccessPolicy(seed: world.seed, installation: installations)
         policies.append((world.now, policy))
-        let text = Self.configuration(installations, origins: origins) + policy.text
+        let text = configuration(installations) + policy.text
         let sources = [Source(name: "simulation.yaml", text: text)]
-        let loaded = ConfigurationLoader.load(sources: sources, environment: [:])
+        let loaded = ConfigurationLoader.load(
+            sources: sources, environment: [:], materials: materials)
         guard case .success(let snapshot, _) = loaded.outcome else {
             return world.fail("the simulation's configuration is refused: \(loaded.outcome)")
         }
         let installation = Installation(
             snapshot, sockets: [socket, elsewhere], counts: Array(counts.prefix(origins)),
-            tls: Installation.TLS(
-                servers: [nil, nil], clients: Array(repeating: nil, count: origins)))
+            tls: tls(of: snapshot))
         world.trace.note(world.now, "install", installations)
         for seat in seats { seat.worker.mailbox.post(.install(installation, report: nil)) }
     }
+
+    /// Made once: as in the real process, what has not changed is kept.
+    private func tls(of snapshot: Snapshot) -> Installation.TLS {
+        server = server ?? snapshot.listeners[0].tls.flatMap { ServerTLS($0, tickets) }
+        client = client ?? snapshot.upstreams[0].tls.flatMap { ClientTLS($0) }
+        return Installation.TLS(
+            servers: [server, nil], clients: Array(repeating: client, count: origins))
+    }
+
+    /// Files that exist only in the simulation.
+    private static let files: [String: String] = [
+        "weir.crt": TestCertificates.weir, "weir.key": TestCertificates.weirKey,
+        "ca.pem": TestCertificates.authority,
+    ]
 
     func drain() {
         isDraining = true
@@ -132,11 +156,22 @@ final class ProxyHarness {
     }
 
     /// One route for gRPC and one for everything else; `number` shifts the weights.
-    private static func configuration(_ number: Int, origins: Int) -> String {
-        var text = "listeners:\n  - {name: local, address: 127.0.0.1:8080}\n"
-        text += "  - {name: elsewhere, address: 127.0.0.1:8081}\nupstreams:\n"
+    private func configuration(_ number: Int) -> String {
+        var text = ""
+        if world.clientsSpeakTLS || world.originsSpeakTLS {
+            text += "identities: [{name: self, certificate: weir.crt, private_key: weir.key}]\n"
+            text += "trust: [{name: mesh.example, ca: ca.pem}]\n"
+        }
+        let server = "{identities: [self], clients: required, trust: [mesh.example]}"
+        text += "listeners:\n  - {name: local, address: 127.0.0.1:8080, timeouts: {handshake: 60s}"
+        text += world.clientsSpeakTLS ? ", tls: \(server)}\n" : "}\n"
+        text += "  - {name: elsewhere, address: 127.0.0.1:8081}\n"
+        let client = "{identity: self, trust: mesh.example, peers: [\"spiffe://mesh.example/*\"]}"
+        text += "upstreams:\n"
         for index in 0..<origins {
-            text += "  - {name: u\(index), endpoints: [10.0.0.\(1 + index):50051]}\n"
+            text += "  - {name: u\(index), endpoints: [10.0.0.\(1 + index):50051]"
+            text += ", timeouts: {handshake: 60s}"
+            text += world.originsSpeakTLS ? ", tls: \(client)}\n" : "}\n"
         }
         let backends = (0..<origins).map { "{upstream: u\($0), weight: \(1 + number % 3)}" }
         let list = backends.joined(separator: ", ")

@@ -16,6 +16,9 @@ struct Scenario {
     /// Of 100 connection attempts to origins: refused, unreachable, or without an answer.
     var failedConnects = 0
     var workers = 1
+    /// Mutual TLS with clients, and with origins.
+    var clientsSpeakTLS = false
+    var originsSpeakTLS = false
     /// Connections or streams may end for reasons that are no call's own.
     var hasConnectionFaults = false
 
@@ -49,6 +52,8 @@ extension Scenario {
             origins.append(
                 (0..<chance.within(1...4)).map { _ in Self.originConnection(&chance, climate) })
         }
+        clientsSpeakTLS = chance.hits(percent: 40)
+        originsSpeakTLS = chance.hits(percent: 40)
         if climate.connectionFaults, chance.hits(percent: 30) { failedConnects = 20 }
         for _ in 0..<(chance.hits(percent: 40) ? chance.within(1...4) : 0) {
             disturbances.append((chance.within(0...climate.span), .reload))

@@ -109,7 +109,8 @@ final class ClientConnection: PeerEnd {
     private func fields(of call: Call) -> [HeaderField] {
         let plan = call.plan
         var fields = [
-            HeaderField(":method", plan.method), HeaderField(":scheme", "http"),
+            HeaderField(":method", plan.method),
+            HeaderField(":scheme", world.clientsSpeakTLS ? "https" : "http"),
             HeaderField(":path", plan.path), HeaderField(":authority", "echo.test"),
         ]
         if plan.isGRPC {
@@ -210,7 +211,10 @@ final class ClientConnection: PeerEnd {
 
     override func connectionEnded(byFailure: Bool) {
         for stream in order {
-            if let call = calls.removeValue(forKey: stream) { end(call, .connectionLost) }
+            guard let call = calls.removeValue(forKey: stream) else { continue }
+            // One that waited behind others when GOAWAY came never left (RFC 9113, 6.8).
+            let isDisowned = goAwayLast.map { stream > $0 } ?? false
+            end(call, isDisowned ? .unprocessed : .connectionLost)
         }
         let moved = waiting
         waiting = []

@@ -56,6 +56,13 @@ public final class SimulatedSystem: System {
     /// Reads the worker's deadline before its first turn.
     public func refresh() { deadline = nextDeadline() }
 
+    /// There is no worker any more.
+    func leave() {
+        turn = {}
+        nextDeadline = { nil }
+        messagesWait = { false }
+    }
+
     // MARK: Time and chance
 
     public override func now() -> Int64 { world.now }

@@ -37,6 +37,8 @@ public final class Simulation {
             let address = Scenario.originAddresses[index]
             origins.append(SimulatedOrigin(world, address, plans, calls))
         }
+        world.clientsSpeakTLS = scenario.clientsSpeakTLS
+        world.originsSpeakTLS = scenario.originsSpeakTLS
         world.reachable = { [unowned self] in reachability(of: $0) }
     }
 
@@ -44,6 +46,7 @@ public final class Simulation {
     public static func runDirectly(seed: UInt64) -> SimulationReport {
         let simulation = Simulation(seed: seed)
         simulation.oracle.isDirect = true
+        simulation.world.originsSpeakTLS = simulation.world.clientsSpeakTLS
         let origin = simulation.origins[0]
         simulation.world.directDoor = { origin.accept($0) }
         return simulation.run()

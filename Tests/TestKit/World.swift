@@ -13,6 +13,9 @@ public final class World {
     public private(set) var now: Int64 = 1_000_000_000
     public let trace = Trace()
     var chance: Chance
+    /// What is spoken on the two hops; the scenario says.
+    var clientsSpeakTLS = false
+    var originsSpeakTLS = false
     private var events = EventQueue()
     private var systems: [SimulatedSystem] = []
     private var connections = 0
@@ -55,12 +58,16 @@ public final class World {
     public init(seed: UInt64) {
         self.seed = seed
         chance = Chance(seed: seed)
+        SeededRandom.begin(seed: seed)
     }
 
     /// Ends that hold each other are let go.
     public func end() {
+        SeededRandom.end()
         for socket in sockets { socket.forget() }
         events.removeAll()
+        // Each holds its worker, which holds it; one that still has connections is not freed.
+        if violations.isEmpty { for system in systems { system.leave() } }
         systems = []
         descriptors = []
     }
@@ -186,7 +193,13 @@ public final class World {
         return time == .max ? nil : time
     }
 
+    /// A history that goes on and on is found out, rather than ended by want of memory.
+    private static let connectionsMax = 5_000
+    private static let stepsMax = 3_000_000
+
     private func step() {
+        if connections > Self.connectionsMax { fail("connections are made without end") }
+        if trace.count > Self.stepsMax { fail("the history does not end") }
         let isEventDue = (events.nextTime ?? .max) <= now
         let ready = systems.filter { $0.turnDue <= now }
         let choice = chance.below(ready.count + (isEventDue ? 1 : 0))

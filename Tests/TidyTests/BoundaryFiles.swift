@@ -15,6 +15,7 @@ enum BoundaryFiles {
         "Tests/ControlTests/Linux*",
         "Tests/ProxyTests/Loop/*",
         "Tests/Simulation/Exit.swift",
+        "Tests/TestKit/SeededRandom.swift",
         "Tests/TestKit/Seeds.swift",
         "Tests/TestKit/SimulatedSystem.swift",
         "Tests/TestKit/Trace.swift",
