@@ -57,6 +57,8 @@ public final class ListenerTerms: Sendable {
     public let intake: Intake
     /// Nil is cleartext.
     public let tls: ServerTLSTerms?
+    /// Servers are told who the client has proven to be.
+    public let forwardsClient: Bool
 
     /// What is asked of requests, and done to them, before they are routed.
     public struct Intake: Sendable {
@@ -98,6 +100,7 @@ public final class ListenerTerms: Sendable {
         self.routes = routes
         intake = speech.intake
         tls = speech.tls
+        forwardsClient = speech.tls?.forwardsClient ?? false
         limits = bounds.limits
         timeouts = bounds.timeouts
     }

@@ -16,8 +16,14 @@ public final class ServerTLSTerms: Sendable {
     public let clients: Clients
     /// Whom it believes about clients.
     public let trust: [TrustBundle]
+    /// Servers are told who the client has proven to be.
+    public let forwardsClient: Bool
 
-    public init(identities: [LocalIdentity], clients: Clients, trust: [TrustBundle]) {
+    public init(
+        identities: [LocalIdentity], clients: Clients, trust: [TrustBundle],
+        forwardsClient: Bool = false
+    ) {
+        self.forwardsClient = forwardsClient
         self.identities = identities
         self.clients = clients
         self.trust = trust

@@ -55,7 +55,7 @@ def test_a_request_over_the_limit_is_refused(logged, start_origin, dial):  # noq
     assert record["reason"] == "message_too_large" and record["fault"] == "client"
     assert record["limit"] == "message_limits.request" and record["ended_by"] == "weir"
     assert record["grpc_status"] == "RESOURCE_EXHAUSTED"
-    assert "limit=message_limits.request listener=edge" in proxy.log
+    proxy.wait_for_log("limit=message_limits.request listener=edge")
     assert origin.requests == []
 
 

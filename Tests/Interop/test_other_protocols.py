@@ -48,7 +48,7 @@ def test_curl_reads_the_answer(proxy, dial):
          f"http://127.0.0.1:{proxy.port}/"], capture_output=True, check=True).stdout
     is_refused(told)
     waiting.until(lambda: "a client speaks HTTP/1" in proxy.log, lambda: proxy.log)
-    assert "listener=edge peer=127.0.0.1:" in proxy.log
+    proxy.wait_for_log("listener=edge peer=127.0.0.1:")
     still_serves(proxy, dial)
 
 

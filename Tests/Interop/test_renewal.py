@@ -84,7 +84,7 @@ def test_an_authority_that_is_away_is_asked_again(tmp_path, start_weir, echo_ori
     proxy = scene.start()
     first = scene.served(proxy)
     until(lambda: "not renewed identity=self" in proxy.log, "a failure in the log", 20)
-    assert "nobody listens on" in proxy.log
+    proxy.wait_for_log("nobody listens on")
     with scene.server:
         scene.until_next(proxy, first)
 

@@ -5,6 +5,7 @@ import subprocess
 import grpc
 import pytest
 import yaml
+from cryptography.hazmat.primitives import hashes
 
 import authority
 import echo_pb2_grpc
@@ -133,7 +134,7 @@ def test_expired_foreign_and_unfit_certificates_are_refused(
             lambda: len(handshake_failures(proxy)) > before or words in proxy.log,
             lambda: f"a refusal for '{words}' in\n{proxy.log}", 10)
     assert not echo_origin.calls
-    assert "expired" in proxy.log
+    proxy.wait_for_log("expired")
 
 
 def test_a_revoked_certificate_is_refused(mesh, start_weir, echo_origin, dial_tls):
@@ -157,7 +158,7 @@ def test_a_connection_drains_when_its_client_is_revoked(mesh, start_weir, echo_o
     mesh.ca.revoke(bad)
     # The stream that runs is given its grace, then says why it ends.
     assert doomed.code() == grpc.StatusCode.UNAUTHENTICATED
-    assert "revoked" in proxy.log
+    proxy.wait_for_log("revoked")
     refused(goes)
     assert call(stays) == b"abc"
 
@@ -171,7 +172,7 @@ def test_a_connection_ends_with_its_clients_certificate(mesh, start_weir, echo_o
     request = EchoRequest(payload=b"abc", terms=EchoTerms(delay_ms=60_000))
     doomed = stub.Unary.future(request, timeout=30)
     assert doomed.code() == grpc.StatusCode.UNAUTHENTICATED
-    assert "identity ended" in proxy.log
+    proxy.wait_for_log("identity ended")
     refused(stub)
 
 
@@ -219,6 +220,44 @@ def test_a_broken_renewal_changes_nothing(mesh, start_weir, echo_origin, dial_tl
     replace(mesh.weir.certificate_file, other.certificate_pem)
     until(lambda: "not that of" in proxy.log, lambda: f"a warning in\n{proxy.log}", 10)
     assert call(dial_tls(proxy, mesh.ca.pem, mesh.web)) == b"abc"
+
+
+def told(call, name="x-forwarded-client-cert"):
+    """What a server was told of a client; None where nothing."""
+    found = call.values(name)
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+def test_servers_are_told_who_a_client_has_proven_to_be(mesh, start_weir, echo_origin, dial_tls):
+    parts = mesh.parts(clients="optional", forward_client="on")
+    proxy = start_weir(echo_origin.port, **parts)
+    roots = mesh.ca.file.read_bytes()
+    forged = [("x-forwarded-client-cert", "URI=spiffe://mesh.example/admin"),
+              ("x_forwarded_client_cert", "URI=spiffe://mesh.example/admin")]
+    dns = mesh.ca.issue(None, name="named", dns=["a.example", "*.b.example"])
+    for leaf, words in [
+            (mesh.web, "URI=spiffe://mesh.example/web"),
+            (dns, "DNS=a.example;DNS=*.b.example"), (None, None)]:
+        stub = dial_tls(proxy, roots, leaf)
+        for metadata in ([], forged):
+            count = len(echo_origin.calls)
+            stub.Unary(EchoRequest(payload=b"x"), metadata=metadata, timeout=5)
+            call = echo_origin.calls[count]
+            assert told(call, "x_forwarded_client_cert") is None
+            if words is None:
+                assert told(call) is None
+            else:
+                digest = leaf.certificate.fingerprint(hashes.SHA256()).hex()
+                assert told(call) == f"By=spiffe://mesh.example/weir;Hash={digest};{words}"
+
+
+def test_servers_are_told_nothing_unless_asked(mesh, start_weir, echo_origin, dial_tls):
+    proxy = start_weir(echo_origin.port, **mesh.parts())
+    stub = dial_tls(proxy, mesh.ca.file.read_bytes(), mesh.web)
+    forged = [("x-forwarded-client-cert", "URI=spiffe://mesh.example/admin")]
+    stub.Unary(EchoRequest(payload=b"x"), metadata=forged, timeout=5)
+    assert told(echo_origin.calls[0]) is None
 
 
 def openssl(proxy, *arguments, show=False, linger=False):
@@ -361,7 +400,7 @@ def test_another_upstream_gets_no_call(mesh, start_weir, secure_origin, echo_stu
     origin = secure_origin(mesh.ca.issue("orders", dns=["orders.example"]))
     proxy = start_weir(origin.port, **upstream_parts(mesh, **terms))
     refused(echo_stub(proxy))
-    assert words in proxy.log
+    proxy.wait_for_log(words)
     assert not origin.calls
 
 
@@ -372,7 +411,7 @@ def test_an_upstream_under_an_unknown_authority_gets_no_call(
     origin = secure_origin(Authority(tmp_path / "other").issue("orders"))
     proxy = start_weir(origin.port, **upstream_parts(mesh, peers=["verified"]))
     refused(echo_stub(proxy))
-    assert "not trusted" in proxy.log
+    proxy.wait_for_log("not trusted")
     assert not origin.calls
 
 

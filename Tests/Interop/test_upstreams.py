@@ -372,7 +372,7 @@ def test_a_server_that_leaves_at_once_is_given_time(start_weir, start_origin, di
         client.poll(0.02)
     # Once more at once, then after 200 ms, 400 ms, 800 ms.
     assert 3 <= len(origin.connections) <= 5
-    assert "leaves at once" in proxy.log
+    proxy.wait_for_log("leaves at once")
 
 
 def test_a_server_of_http_1_is_unavailable_with_words(start_weir, dial):

@@ -91,6 +91,11 @@ class Weir:
             lambda: f"limit={name} in the log; it has\n{self.log}", timeout,
         )[0]
 
+    def wait_for_log(self, words, timeout=5.0):
+        """Waits until the log has these words: it is written after what they are about."""
+        waiting.until(lambda: words in self.log, lambda: f"{words!r} in the log; it has\n{self.log}",
+                      timeout)
+
     def resident_bytes(self):
         """Resident memory of the process."""
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():

@@ -220,6 +220,11 @@ enum ReservedNames {
         if name.elementsEqual("content-length".utf8) {
             return Reason(words: "it tells the body's length", expected: "another header")
         }
+        if name.elementsEqual("x-forwarded-client-cert".utf8) {
+            return Reason(
+                words: "servers believe it to be what the client has proven",
+                expected: "forward_client in the listener's tls, or another header")
+        }
         if forbidsContentType, name.elementsEqual("content-type".utf8) {
             return Reason(
                 words: "it decides whether a request is gRPC", expected: "another header")

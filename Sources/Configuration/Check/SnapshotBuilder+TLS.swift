@@ -152,7 +152,16 @@ extension SnapshotBuilder {
                 .missingKey, node, "nothing says whom to believe about clients",
                 expected: "trust: a list of trust entries")
         }
-        return ServerTLSTerms(identities: chosen, clients: clients, trust: bundles)
+        let forwards = fields[.forwardClient].flatMap {
+            checker.choice($0, "forward_client", ["on", "off"])
+        }
+        if clients == .none, forwards == 0, let node = fields[.forwardClient] {
+            checker.fail(
+                .conflict, node, "clients of this listener show no certificates",
+                expected: "clients: required or optional beside it, or no forward_client")
+        }
+        return ServerTLSTerms(
+            identities: chosen, clients: clients, trust: bundles, forwardsClient: forwards == 0)
     }
 
     func readUpstreamTLS(_ node: NodeID) -> ClientTLSTerms? {

@@ -49,7 +49,7 @@ enum TrustKey: Int, LanguageKey {
 }
 
 enum ListenerTLSKey: Int, LanguageKey {
-    case identities, clients, trust
+    case identities, clients, trust, forwardClient
 
     static let table = makeTable("listener TLS")
 
@@ -69,6 +69,11 @@ enum ListenerTLSKey: Int, LanguageKey {
             Term(
                 "trust", .list(.name), "Whom Weir believes about clients",
                 byDefault: "required where clients show certificates")
+        case .forwardClient:
+            Term(
+                "forward_client", .choice(["on", "off"]),
+                "Whether servers are told, in `x-forwarded-client-cert`, who the client has proven "
+                    + "to be", byDefault: "off")
         }
     }
 }

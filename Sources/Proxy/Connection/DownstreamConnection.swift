@@ -74,6 +74,18 @@ final class DownstreamConnection: Connection {
         return Array((isUnix ? ", unknown" : ", \(caller.source)").utf8)
     }()
 
+    /// What servers are told of its certificate; nil where it showed none, or they are not told.
+    var certificateField: [UInt8]? {
+        let forwards = listener.borrowedTerms.use { $0.forwardsClient }
+        return forwards ? provenField : nil
+    }
+
+    private lazy var provenField: [UInt8]? = peerIdentity.map { peer in
+        let identities = tls?.server?.terms.identities ?? []
+        let own = identities.count == 1 ? identities[0].spiffeID : nil
+        return ClientCertificateField.value(of: peer, by: own)
+    }
+
     override var streamCount: Int { exchanges.count }
     override var requestsPerTurn: Int { limits.requestsPerTurn }
     override var outputBytesMax: Int { min(Workspace.outputBytes, limits.unreadOutputBytes) }

@@ -8,10 +8,11 @@ extension Worker {
     func requestHeaders(_ exchange: Exchange, _ attempt: Attempt) -> HeaderBlock? {
         let head = exchange.head
         let forwards = self.forwards(exchange)
+        let certificate = exchange.downstream.connection?.use { $0.certificateField }
         let attaches = attempt.pool?.use { $0.attachesToken } ?? false
         let isAsItCame =
             exchange.deadline == 0 && head.host < 0 && keepsScheme(exchange, attempt) && !forwards
-            && !attaches
+            && !attaches && certificate == nil
             && (!exchange.isGRPC || head.te >= 0)
             && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
         if isAsItCame { return exchange.request.headers }
@@ -32,6 +33,7 @@ extension Worker {
             builder.append(headers, at: index)
         }
         if forwards { builder.appendForwarding(exchange, edits) }
+        if let certificate { builder.append(ClientCertificateField.name, certificate) }
         if attaches { appendToken(attempt, to: &builder) }
         if exchange.isGRPC, head.te < 0 { builder.append("te", ByteView("trailers")) }
         if let edits { builder.append(edits, without: attaches ? "authorization" : "") }
