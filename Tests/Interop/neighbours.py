@@ -40,7 +40,8 @@ static_resources:
     - name: edge
       address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
       filter_chains:
-        - filters:
+        - {listener_tls}
+          filters:
             - name: envoy.filters.network.http_connection_manager
               typed_config:
                 "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
@@ -60,6 +61,7 @@ static_resources:
   clusters:
     - name: next
       type: STATIC
+      {cluster_tls}
       typed_extension_protocol_options:
         envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
           "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
@@ -70,6 +72,27 @@ static_resources:
           - lb_endpoints:
               - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {next}}}}}}}
 """
+
+
+# On one line each, as they take a line's place; without TLS there is a comment.
+ENVOY_TLS = (
+    '{{name: tls, typed_config: {{"@type": "type.googleapis.com/'
+    'envoy.extensions.transport_sockets.tls.v3.{context}", {more} common_tls_context: {{'
+    'alpn_protocols: [h2], tls_certificates: [{{certificate_chain: {{filename: "{certificate}"}}, '
+    'private_key: {{filename: "{key}"}}}}], validation_context: {{trusted_ca: {{filename: "{ca}"}}, '
+    'match_typed_subject_alt_names: [{{san_type: URI, matcher: {{exact: "{peer}"}}}}]}}}}}}}}')
+
+
+def envoy_tls(side, leaf, authority, peer):
+    """Mutual TLS on Envoy's side "listener" or "cluster": who it is, whom it believes, and who the
+    other must be."""
+    context, more = {
+        "listener": ("DownstreamTlsContext", "require_client_certificate: true,"),
+        "cluster": ("UpstreamTlsContext", "sni: weir.example,")}[side]
+    socket = ENVOY_TLS.format(
+        context=context, more=more, certificate=leaf.certificate_file, key=leaf.key_file,
+        ca=authority.file, peer=peer)
+    return {f"{side}_tls": f"transport_socket: {socket}"}
 
 
 def nginx_command():
@@ -90,12 +113,14 @@ def envoy_command():
 class Neighbour:
     """A running proxy that passes all calls on to the port `next_port`."""
 
-    def __init__(self, kind, folder, next_port):
+    def __init__(self, kind, folder, next_port, **tls):
         self.port = program.free_port()
         folder.mkdir()
         text, name = {"nginx": (NGINX, "nginx.conf"), "envoy": (ENVOY, "envoy.yaml")}[kind]
         path = folder / name
-        path.write_text(text.format(folder=folder, port=self.port, next=next_port))
+        plain = {"listener_tls": "name: any", "cluster_tls": "connect_timeout: 5s"}
+        path.write_text(
+            text.format(folder=folder, port=self.port, next=next_port, **{**plain, **tls}))
         self._output = folder / "output"
         with open(self._output, "wb") as output:
             self._process = subprocess.Popen(

@@ -18,10 +18,11 @@ def start_neighbour(tmp_path):
     """Starts a proxy of others: `start_neighbour("nginx", next_port)`."""
     started = []
 
-    def start(kind, next_port):
+    def start(kind, next_port, **tls):
         if not KINDS[kind]():
             pytest.skip(f"no {kind} here")
-        started.append(neighbours.Neighbour(kind, tmp_path / f"{kind}-{len(started)}", next_port))
+        folder = tmp_path / f"{kind}-{len(started)}"
+        started.append(neighbours.Neighbour(kind, folder, next_port, **tls))
         return started[-1]
 
     yield start

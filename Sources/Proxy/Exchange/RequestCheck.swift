@@ -23,7 +23,7 @@ enum RequestCheck {
             return .refused(ProxyError(.unsupportedMethod, .downstream, "CONNECT is not offered"))
         }
         guard let scheme = headers.value(at: head.scheme),
-            listener.tls == nil ? scheme.equals("http") : scheme.equals("https")
+            fits(scheme, isSecure: listener.tls != nil, isFromProxy: exchange.isFromProxy)
         else {
             return malformed("the :scheme is not that of the connection")
         }
@@ -33,6 +33,12 @@ enum RequestCheck {
             return .refused(ProxyError(.loop, .weir, words))
         }
         return path(exchange, listener, method)
+    }
+
+    /// A trusted proxy may have taken TLS off or put it on, and left the client's own scheme.
+    private static func fits(_ scheme: ByteView, isSecure: Bool, isFromProxy: Bool) -> Bool {
+        if scheme.equals(isSecure ? "https" : "http") { return true }
+        return isFromProxy && scheme.equals(isSecure ? "http" : "https")
     }
 
     private static func error(_ fault: RequestHead.Fault) -> ProxyError {
