@@ -262,8 +262,8 @@ final class UpstreamPool {
     /// Takes new terms: endpoints that stay keep their connections, those that left drain.
     ///
     /// Connections are kept where a server that was believed still is; one that was verified under
-    /// other authorities, revocations or expected peers is not used again. A new certificate of
-    /// Weir's own is for new connections.
+    /// other authorities, revocations or expected peers is not used again. Nor is one on which Weir
+    /// has shown another certificate than it has now: the server lets it live no longer than that.
     func update(_ newTerms: UpstreamTerms, _ newTLS: ClientTLS?, _ worker: Worker) {
         if isRetired {
             isRetired = false
@@ -272,8 +272,7 @@ final class UpstreamPool {
         guard newTerms !== terms || newTLS !== tls else { return }
         let keepsConnections =
             newTerms.limits == terms.limits && newTerms.timeouts == terms.timeouts
-            && newTLS?.terms.trustDigest == tls?.terms.trustDigest
-            && newTLS?.terms.serverName == tls?.terms.serverName
+            && newTLS?.terms.digest == tls?.terms.digest
         terms = newTerms
         tls = newTLS
         var kept = keepsConnections ? endpoints : []
