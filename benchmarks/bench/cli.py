@@ -37,6 +37,9 @@ def parse(arguments):
                         help="TLS from clients to the proxy, or to the backend as well")
     parser.add_argument("--mtls", action="store_true",
                         help="with --tls: whoever connects shows a certificate")
+    parser.add_argument("--guarded", action="store_true",
+                        help="each call carries a token; Weir has 10,000 access rules that ask for "
+                             "it, Envoy jwt_authn and 100 rbac policies; others have neither")
     parser.add_argument("--binary", action="append", default=[], metavar="NAME=PATH",
                         help="the program to run for a proxy")
     parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True,
@@ -130,7 +133,7 @@ def write(results):
 def terms_of(options):
     if options.mtls and options.tls == "off":
         raise places.BenchError("--mtls needs --tls downstream or --tls both")
-    return Terms(options.tls, options.mtls, options.routes)
+    return Terms(options.tls, options.mtls, options.routes, options.guarded)
 
 
 def bench(options, arguments, proxies, names):

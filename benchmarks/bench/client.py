@@ -23,9 +23,19 @@ def frame(kind, flags, stream, body=b""):
 
 def literal(name, value):
     name, value = name.encode(), value.encode()
-    if max(len(name), len(value)) > 126:
-        raise ValueError("a field longer than 126 bytes")
-    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+    return b"\0" + length(name) + name + length(value) + value
+
+
+def length(text):
+    """RFC 7541, 5.1, with a prefix of seven bits."""
+    count = len(text)
+    if count < 127:
+        return bytes([count])
+    count, encoded = count - 127, bytearray([127])
+    while count > 127:
+        encoded.append(count & 127 | 128)
+        count >>= 7
+    return bytes([*encoded, count])
 
 
 class Connection:
@@ -33,8 +43,9 @@ class Connection:
 
     Opening returns at once; `settle` waits until SETTINGS went both ways."""
 
-    def __init__(self, port, timeout=10.0, tls=None):
+    def __init__(self, port, timeout=10.0, tls=None, fields=()):
         self.port = port
+        self.fields = list(fields)
         self.scheme = "https" if tls else "http"
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -64,7 +75,7 @@ class Connection:
         stream, self.next_stream = self.next_stream, self.next_stream + 2
         fields = [(":method", "POST"), (":scheme", self.scheme), (":path", path),
                   (":authority", f"127.0.0.1:{self.port}"), ("te", "trailers"),
-                  ("content-type", "application/grpc"), ("user-agent", "weir-bench")]
+                  ("content-type", "application/grpc"), ("user-agent", "weir-bench"), *self.fields]
         block = b"".join(literal(*field) for field in fields)
         self.socket.sendall(frame(HEADERS, END_HEADERS, stream, block)
                             + frame(DATA, END_STREAM, stream, message))

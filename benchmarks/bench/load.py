@@ -8,7 +8,7 @@ import resource
 import subprocess
 import time
 
-from . import certificates, places
+from . import certificates, places, tokens
 
 # One cipher suite and one group for everybody: what a proxy prefers is not what is compared.
 TLS = ["--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519"]
@@ -30,6 +30,7 @@ def command(workload, port, terms, extra):
             "-m", str(workload.streams),
             "--data", str(places.payload(workload.size)),
             "-H", "content-type: application/grpc", "-H", "te: trailers",
+            *(f"-H{name}: {value}" for name, value in (tokens.fields() if terms.guarded else [])),
             *tls, *extra, f"{terms.scheme}://127.0.0.1:{port}{workload.path}"]
 
 

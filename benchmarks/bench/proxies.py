@@ -6,7 +6,7 @@ import pathlib
 import string
 from collections.abc import Callable
 
-from . import certificates, places
+from . import certificates, places, tokens
 from .terms import chosen_lines
 from .workloads import SERVICE
 
@@ -41,6 +41,10 @@ class Proxy:
         values = {**ports, "directory": directory, "routes": weir_routes(terms.routes, number)}
         if terms.is_encrypted:
             values["tls"] = pathlib.Path(certificates.path("ca.crt")).parent
+        if terms.guarded:
+            values["keys"] = tokens.keys()
+            values["rules"] = tokens.weir_rules()
+            values["policies"] = tokens.envoy_policies()
         path = pathlib.Path(directory) / self.template.removesuffix(".in")
         new = path.with_suffix(".new")
         new.write_text(string.Template(chosen_lines(text, flags)).substitute(values))

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from . import certificates, client, places, processes
+from . import certificates, client, places, processes, tokens
 
 
 @dataclasses.dataclass
@@ -20,13 +20,15 @@ class Running:
     port: int
     log: pathlib.Path
     is_encrypted: bool = False
+    is_guarded: bool = False
     # Changes the configuration and has it loaded, where the proxy can while it serves.
     reload: Callable[[int], None] | None = None
 
     def connect(self):
         """A client of our own."""
         tls = certificates.client_context() if self.is_encrypted else None
-        return client.Connection(self.port, tls=tls)
+        fields = tokens.fields() if self.is_guarded else ()
+        return client.Connection(self.port, tls=tls, fields=fields)
 
     @property
     def pids(self):
@@ -89,7 +91,8 @@ def proxied(proxy, binary, workload, backend_port, *, terms, cores=None, prefix=
     configuration = proxy.configure(directory, ports, terms)
     command = [*prefix, *proxy.command(binary, configuration)]
     log = directory / "output.log"
-    running = Running(processes.start(command, log, cores), port, log, terms.is_encrypted)
+    running = Running(
+        processes.start(command, log, cores), port, log, terms.is_encrypted, terms.guarded)
     if proxy.reloads:
         def reload(number):
             proxy.configure(directory, ports, terms, number)

@@ -1,4 +1,5 @@
-"""On which terms a run is made: what is encrypted, who shows a certificate, how many routes."""
+"""On which terms a run is made: what is encrypted, who shows a certificate, how many routes, and
+whether each call is checked by its token and by rules."""
 
 import dataclasses
 import re
@@ -12,6 +13,7 @@ class Terms:
     tls: str = "off"
     mutual: bool = False
     routes: int = 1
+    guarded: bool = False
 
     @property
     def is_encrypted(self):
@@ -30,21 +32,24 @@ class Terms:
             flags.add("mutual" if self.mutual else "tls-only")
         if self.tls == "both":
             flags.add("to-mutual" if self.mutual else "to-tls-only")
+        flags.add("guarded" if self.guarded else "open")
         return flags
 
     @property
     def suffix(self):
         """What a workload's name in the results ends with."""
         name = {"off": "", "downstream": "tls", "both": "tls-both"}[self.tls]
-        return "".join([f" {name}" if name else "", " mtls" if self.mutual else ""])
+        return "".join([f" {name}" if name else "", " mtls" if self.mutual else "",
+                        " guarded" if self.guarded else ""])
 
     @property
     def in_words(self):
         words = {"off": "", "downstream": ", TLS from clients", "both": ", TLS on both sides"}
-        return words[self.tls] + (" with certificates of who connects" if self.mutual else "")
+        return (words[self.tls] + (" with certificates of who connects" if self.mutual else "")
+                + (", each call with a token, and rules" if self.guarded else ""))
 
 
-SUFFIXES = [Terms(tls, mutual).suffix
+SUFFIXES = [Terms(tls, mutual, guarded=guarded).suffix for guarded in (False, True)
             for tls, mutual in [("off", False), ("downstream", False), ("downstream", True),
                                 ("both", False), ("both", True)]]
 
