@@ -85,6 +85,10 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["TestKit"], path: "Tests/Simulation",
             swiftSettings: settings),
+        .target(
+            name: "FuzzTargets", dependencies: ["Wire", "Identity"], path: "Tests/FuzzTargets",
+            swiftSettings: settings),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
         .testTarget(name: "PeersTests", dependencies: ["Peers"], swiftSettings: settings),
         .testTarget(
             name: "SimulationTests", dependencies: ["TestKit"], swiftSettings: settings),

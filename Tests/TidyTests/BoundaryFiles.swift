@@ -14,6 +14,7 @@ enum BoundaryFiles {
         "Sources/weir/Linux*",
         "Tests/ControlTests/Linux*",
         "Tests/ProxyTests/Loop/*",
+        "Tests/Fuzz/Sources/fuzz/Entry.swift",
         "Tests/Simulation/Exit.swift",
         "Tests/TestKit/SeededRandom.swift",
         "Tests/TestKit/Seeds.swift",
