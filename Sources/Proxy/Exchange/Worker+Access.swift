@@ -34,6 +34,7 @@ extension Worker {
         guard let connection = exchange.downstream.connection,
             let method = headers.value(at: head.method), let path = headers.value(at: head.path)
         else { return AccessOutcome(AccessDecision(.denied, .byDefault)) }
+        if table.isEmpty { return table.outcomeByDefault }
         return connection.use { connection in
             method.use { method in
                 path.use { path in

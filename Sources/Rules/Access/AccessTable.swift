@@ -44,6 +44,12 @@ public final class AccessTable: Sendable {
         parts = builder.parts
     }
 
+    /// No rule names anything: `outcomeByDefault` is every request's.
+    @inline(__always)
+    public var isEmpty: Bool { parts.groups.isEmpty }
+
+    public var outcomeByDefault: AccessOutcome { AccessOutcome(decisionByDefault) }
+
     /// The rules that name a request, or rather where they are.
     ///
     /// - listener: its position in the snapshot's list.
@@ -52,7 +58,7 @@ public final class AccessTable: Sendable {
         listener: Int, httpMethod: Span<UInt8>, path: Span<UInt8>
     ) -> AccessMatch {
         var match = AccessMatch()
-        if parts.groups.isEmpty { return match }
+        if isEmpty { return match }
         match.method = parts.methodNumber(httpMethod)
         let prefixes = PathPrefixes(path, limit: parts.prefixDepth)
         match.collect(path, prefixes, owner: 0, in: parts)
@@ -67,7 +73,7 @@ public final class AccessTable: Sendable {
         _ match: AccessMatch, _ caller: AccessCaller,
         fields: borrowing some RequestFields
     ) -> AccessOutcome {
-        if match.count == 0 { return AccessOutcome(decisionByDefault) }
+        if match.count == 0 { return outcomeByDefault }
         let decision = evaluate(match, caller, fields, includesDryRuns: false)
         guard match.has(.dryRun) else { return AccessOutcome(decision) }
         let rehearsal = evaluate(match, caller, fields, includesDryRuns: true)
