@@ -23,7 +23,7 @@ final class Listener {
     private(set) var borrowedGeneration: Borrowed<Generation>
 
     /// By the pattern that a request matches, twice its position, plus one for gRPC.
-    @safe @exclusivity(unchecked) private var series: [Borrowed<SeriesWriter>?]
+    @safe @exclusivity(unchecked) private var series: PatternSeries
     /// By a pattern that names no whole method, and a method that a descriptor declares.
     @safe @exclusivity(unchecked) private var declared = SeriesIndex()
     /// For requests without a route; of plain HTTP, then of gRPC.
@@ -42,7 +42,7 @@ final class Listener {
         position = generation.position(of: terms)
         borrowedTerms = Borrowed(terms)
         borrowedGeneration = Borrowed(generation)
-        series = Array(repeating: nil, count: terms.routes.patternCount * 2)
+        series = PatternSeries(count: terms.routes.patternCount * 2)
     }
 
     func update(_ terms: ListenerTerms, _ tls: ServerTLS?, _ generation: Generation) {
@@ -57,7 +57,7 @@ final class Listener {
 
     func forgetSeries() {
         generation.forgetAccessCounts()
-        series = Array(repeating: nil, count: terms.routes.patternCount * 2)
+        series = PatternSeries(count: terms.routes.patternCount * 2)
         declared = SeriesIndex()
         routeless = [nil, nil]
     }
@@ -75,11 +75,7 @@ final class Listener {
     func series(
         pattern: Int, isGRPC: Bool, make: () -> Borrowed<SeriesWriter>
     ) -> Borrowed<SeriesWriter> {
-        let place = pattern &* 2 &+ (isGRPC ? 1 : 0)
-        if let known = series[place] { return known }
-        let made = make()
-        series[place] = made
-        return made
+        series.series(at: pattern &* 2 &+ (isGRPC ? 1 : 0), make: make)
     }
 
     func routelessSeries(
