@@ -72,6 +72,49 @@ def test_histograms_are_whole(told, echo_origin, echo_stub):  # noqa: F811
     assert 0.115 < proxy.value(name + "_sum") < 2
 
 
+def sizes(proxy, name, **labels):
+    """How many calls a histogram of messages' bytes has, their sum, and its buckets by bound."""
+    name += "_total_compressed_message_size_bytes"
+    samples = proxy.families()[name].samples
+    buckets = {
+        s.labels["le"]: s.value for s in samples if s.name == name + "_bucket"
+        and all(s.labels.get(key) == value for key, value in labels.items())}
+    return proxy.value(name + "_count", **labels), proxy.value(name + "_sum", **labels), buckets
+
+
+def test_bytes_of_messages_are_counted_without_prefixes(told, echo_origin, echo_stub):  # noqa: F811
+    proxy = told(config=configuration(echo_origin.port))
+    stub = echo_stub(proxy)
+    request = EchoRequest(payload=b"x" * 3000)
+    answer = stub.Unary(request, timeout=5)
+    many = EchoRequest(payload=b"y" * 100, terms=EchoTerms(response_count=50))
+    answers = list(stub.ServerStream(many, timeout=5))
+    waiting.until(
+        lambda: proxy.value("grpc_client_call_duration_seconds_count", grpc_target="origin") == 2,
+        lambda: "two calls")
+    for rcvd, sent in [("grpc_server_call_rcvd", "grpc_server_call_sent"),
+                       ("grpc_client_attempt_sent", "grpc_client_attempt_rcvd")]:
+        both = request.ByteSize() + many.ByteSize()
+        assert sizes(proxy, rcvd, grpc_status="OK")[:2] == (2, both)
+        both = answer.ByteSize() + sum(each.ByteSize() for each in answers)
+        assert sizes(proxy, sent, grpc_status="OK")[:2] == (2, both)
+    count, total, buckets = sizes(proxy, "grpc_server_call_rcvd", route="unary")
+    assert (count, total) == (1, request.ByteSize())
+    assert buckets["0"] == buckets["2048"] == 0 and buckets["4096"] == buckets["+Inf"] == 1
+    assert len(buckets) == 15
+
+
+def test_calls_that_got_no_connection_are_counted(told, dial):  # noqa: F811
+    proxy = told(program.free_port())
+    client = dial(proxy)
+    assert client.until_over(client.request(GRPC)).grpc_status == 14
+    waiting.until(
+        lambda: proxy.value("grpc_client_call_duration_seconds_count", grpc_target="origin",
+                            grpc_status="UNAVAILABLE") == 1, lambda: "the call")
+    assert proxy.value("grpc_client_attempt_started_total") == 0
+    assert proxy.value("grpc_client_attempt_sent_total_compressed_message_size_bytes_count") == 0
+
+
 def test_what_is_not_grpc_is_counted_by_class(told, echo_origin, dial):  # noqa: F811
     proxy = told(config=configuration(echo_origin.port))
     client = dial(proxy)

@@ -1,3 +1,5 @@
+internal import Proxy
+
 /// Builds a page in Prometheus' text format (version 0.0.4).
 struct Exposition {
     static let contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,15 +28,30 @@ struct Exposition {
     mutating func histogram(
         _ name: String, _ labels: Labels, bounds: [Int64], buckets: [UInt64], sum: UInt64
     ) {
+        let words = bounds.map { Self.seconds(UInt64(clamping: $0)) }
+        let total = writeBuckets(name, labels, words, buckets)
+        sample(name + "_sum", labels, seconds: sum)
+        sample(name + "_count", labels, total)
+    }
+
+    /// - sizes: a count for each of `MessageSizeBuckets`.
+    mutating func histogram(_ name: String, _ labels: Labels, sizes: [UInt64], sum: UInt64) {
+        let words = MessageSizeBuckets.bounds.map { "\($0)" }
+        let total = writeBuckets(name, labels, words, sizes)
+        sample(name + "_sum", labels, sum)
+        sample(name + "_count", labels, total)
+    }
+
+    private mutating func writeBuckets(
+        _ name: String, _ labels: Labels, _ bounds: [String], _ buckets: [UInt64]
+    ) -> UInt64 {
         var total: UInt64 = 0
         for (index, count) in buckets.enumerated() {
             total &+= count
-            let bound =
-                index < bounds.count ? Self.seconds(UInt64(clamping: bounds[index])) : "+Inf"
+            let bound = index < bounds.count ? bounds[index] : "+Inf"
             sample(name + "_bucket", labels + [("le", bound)], total)
         }
-        sample(name + "_sum", labels, seconds: sum)
-        sample(name + "_count", labels, total)
+        return total
     }
 
     private mutating func sample(_ name: String, _ labels: Labels, text: String) {

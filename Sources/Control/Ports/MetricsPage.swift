@@ -146,6 +146,8 @@ struct MetricsPage {
         writeHistogram(
             "weir_http_request_duration_seconds", "From HEADERS to the end of the answer.",
             series, isGRPC: false)
+        writeSizes("grpc_server_call_rcvd", "Messages from clients, each call's.", series, .request)
+        writeSizes("grpc_server_call_sent", "Messages to clients, each call's.", series, .response)
         let words: [(String, String, Int)] = [
             ("weir_request_body_bytes_total", "DATA from clients.", Series.Word.requestBytes),
             ("weir_response_body_bytes_total", "DATA to clients.", Series.Word.responseBytes),
@@ -165,7 +167,14 @@ struct MetricsPage {
     }
 
     private mutating func writeAttempts() {
-        let series = SeriesSums(counters).attempts
+        let sums = SeriesSums(counters)
+        page.family(
+            "grpc_client_call_duration_seconds", .histogram,
+            "From HEADERS to the end of the client's stream, of what was to go to an upstream.")
+        for sums in sums.clientCalls {
+            writeOutcomes("grpc_client_call_duration_seconds", sums) { _ in true }
+        }
+        let series = sums.attempts
         page.family(
             "grpc_client_attempt_started_total", .counter, "Requests handed to a server's stream.")
         for sums in series {
@@ -176,6 +185,32 @@ struct MetricsPage {
             "From handing it over to the end of the client's stream.")
         for sums in series {
             writeOutcomes("grpc_client_attempt_duration_seconds", sums) { _ in true }
+        }
+        writeSizes(
+            "grpc_client_attempt_sent", "Messages to a server, each call's.", series, .request)
+        writeSizes(
+            "grpc_client_attempt_rcvd", "Messages from a server, each call's.", series, .response)
+    }
+
+    private enum Direction { case request, response }
+
+    /// Without the five bytes before each message.
+    private mutating func writeSizes(
+        _ prefix: String, _ help: String, _ series: [SeriesSums.Sums], _ direction: Direction
+    ) {
+        let name = prefix + "_total_compressed_message_size_bytes"
+        let isRequest = direction == .request
+        let first = isRequest ? Series.Word.requestSizes : Series.Word.responseSizes
+        let bytes = isRequest ? Series.Word.requestBytes : Series.Word.responseBytes
+        let messages = isRequest ? Series.Word.requestMessages : Series.Word.responseMessages
+        page.family(name, .histogram, help)
+        for sums in series where sums.isGRPC {
+            for (outcome, words) in sums.outcomes where Outcome.isGRPC(outcome) {
+                page.histogram(
+                    name, sums.labels + [("grpc_status", Outcome.name(outcome))],
+                    sizes: Array(words[Series.Word.sizes(from: first)]),
+                    sum: Series.Word.messageBytes(words[bytes], messages: words[messages]))
+            }
         }
     }
 
@@ -195,7 +230,7 @@ struct MetricsPage {
             let label = Outcome.isGRPC(outcome) ? "grpc_status" : "status"
             page.histogram(
                 name, sums.labels + [(label, Outcome.name(outcome))], bounds: LatencyBuckets.bounds,
-                buckets: Array(words[Series.Word.buckets...]), sum: words[Series.Word.nanoseconds])
+                buckets: Array(words[Series.Word.latencies]), sum: words[Series.Word.nanoseconds])
         }
     }
 

@@ -15,7 +15,7 @@ struct SeriesSums {
         /// Ends are read before beginnings: never less than nothing.
         var active: UInt64 {
             let ended = words.values.reduce(0 as UInt64) { sum, words in
-                words[Series.Word.buckets...].reduce(sum, &+)
+                words[Series.Word.latencies].reduce(sum, &+)
             }
             return started > ended ? started - ended : 0
         }
@@ -25,6 +25,7 @@ struct SeriesSums {
 
     private(set) var calls: [Sums] = []
     private(set) var attempts: [Sums] = []
+    private(set) var clientCalls: [Sums] = []
 
     init(_ counters: [Counters]) {
         var sums: [SeriesKey: Sums] = [:]
@@ -42,6 +43,7 @@ struct SeriesSums {
             switch key {
             case .call: calls.append(sum)
             case .attempt: attempts.append(sum)
+            case .clientCall: clientCalls.append(sum)
             }
         }
     }
@@ -59,6 +61,8 @@ struct SeriesSums {
         case .attempt(let upstream, let endpoint):
             return Sums(
                 labels: [("grpc_target", upstream), ("endpoint", "\(endpoint)")], isGRPC: true)
+        case .clientCall(let upstream):
+            return Sums(labels: [("grpc_target", upstream)], isGRPC: true)
         }
     }
 }

@@ -148,6 +148,7 @@ final class Exchange {
     @inline(always)
     func requestBytesPassed(_ byteCount: Int, _ workspace: Workspace) {
         progressAt = workspace.now
+        account.requestBytes &+= Int64(byteCount)
         downstream.connection?.use { connection in
             let credit = request.bytesPassed(byteCount, connection.session.windows)
             guard let credit else { return }

@@ -10,6 +10,8 @@ struct ExchangeAccount: BitwiseCopyable {
 
     /// When the response's HEADERS were handed to the client's session; 0 is never.
     var answeredAt: Int64 = 0
+    /// Bytes of body handed to the server's connection.
+    var requestBytes: Int64 = 0
     /// Bytes of body handed to the client's connection.
     var responseBytes: Int64 = 0
     /// Only counted for gRPC: messages from the client, and messages handed to its connection.

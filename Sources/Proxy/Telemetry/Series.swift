@@ -9,6 +9,8 @@ public enum SeriesKey: Hashable, Sendable {
     ///   names it, otherwise `other`; nil for what is not gRPC.
     case call(listener: String, route: String, method: String?)
     case attempt(upstream: String, endpoint: SocketAddress)
+    /// All attempts of a request together, and its waiting for them.
+    case clientCall(upstream: String)
 }
 
 /// What became of a request, as metrics tell it.
@@ -55,7 +57,22 @@ public final class Series: Sendable {
         public static let responseMessages = 3
         public static let nanoseconds = 4
         public static let buckets = 5
-        public static let count = buckets + LatencyBuckets.count
+        /// By how much the messages of one request had together, and those of its answer.
+        public static let requestSizes = buckets + LatencyBuckets.count
+        public static let responseSizes = requestSizes + MessageSizeBuckets.count
+        public static let count = responseSizes + MessageSizeBuckets.count
+
+        /// Without the prefixes of whole messages, which are in the bytes of DATA.
+        @inline(__always)
+        public static func messageBytes(_ bytes: UInt64, messages: UInt64) -> UInt64 {
+            let prefixes = messages &* 5
+            return bytes > prefixes ? bytes &- prefixes : 0
+        }
+
+        public static var latencies: Range<Int> { buckets..<requestSizes }
+        public static func sizes(from first: Int) -> Range<Int> {
+            first..<first + MessageSizeBuckets.count
+        }
     }
 
     public let key: SeriesKey

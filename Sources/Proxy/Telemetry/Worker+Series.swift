@@ -80,6 +80,17 @@ extension Worker {
         return made
     }
 
+    /// Of all calls to an upstream together.
+    @inline(always)
+    private func callSeries(_ pool: Borrowed<UpstreamPool>) -> Borrowed<SeriesWriter> {
+        if let known = pool.use({ $0.series }) { return known }
+        return pool.use { pool in
+            let made = writer(.clientCall(upstream: pool.name))
+            pool.series = made
+            return made
+        }
+    }
+
     private func writer(_ key: SeriesKey) -> Borrowed<SeriesWriter> {
         if let known = seriesWriters[key] { return Borrowed(known) }
         let writer = SeriesWriter(Series(key))
@@ -95,28 +106,35 @@ extension Worker {
         let writer = exchange.series ?? routelessSeries(exchange, connection.listener)
         let isGRPC = exchange.isGRPC
         let outcome = Outcome.of(exchange.account, isGRPC: isGRPC)
+        var totals = BodyTotals(
+            requestBytes: exchange.request.receivedBytes,
+            responseBytes: exchange.account.responseBytes, exchange.account)
+        let duration = duration(since: exchange.startedAt)
         writer.use { $0.ended(outcome) }.use { block in
-            let received = UInt64(truncatingIfNeeded: exchange.request.receivedBytes)
-            let sent = UInt64(truncatingIfNeeded: exchange.account.responseBytes)
-            block.add(received, at: Series.Word.requestBytes)
-            block.add(sent, at: Series.Word.responseBytes)
-            let messages = (exchange.account.requestMessages, exchange.account.responseMessages)
-            block.add(UInt64(messages.0.count), at: Series.Word.requestMessages)
-            block.add(UInt64(messages.1.count), at: Series.Word.responseMessages)
-            addDuration(since: exchange.startedAt, to: block)
+            block.add(totals)
+            block.add(duration)
         }
+        guard let pool = exchange.attempt.use({ $0.pool }) else { return }
+        callSeries(pool).use { $0.ended(outcome) }.use { $0.add(duration) }
         guard let attempt = exchange.account.server.series else { return }
         attempt.use { $0.ended(outcome) }.use { block in
-            addDuration(since: exchange.account.server.sentAt, to: block)
+            // As the server's side saw it: not all that came need have gone on.
+            let sent = exchange.account.requestBytes
+            let received = exchange.attempt.use { $0.response.receivedBytes }
+            if totals.differ(requestBytes: sent, responseBytes: received) {
+                totals = BodyTotals(
+                    requestBytes: sent, responseBytes: received, exchange.account)
+            }
+            block.add(totals)
+            block.add(self.duration(since: exchange.account.server.sentAt))
         }
     }
 
     @inline(always)
-    private func addDuration(since start: Int64, to block: CounterBlock) {
-        let duration = max(0, workspace.now &- start)
-        block.add(UInt64(truncatingIfNeeded: duration), at: Series.Word.nanoseconds)
-        let bucket = LatencyBuckets.position(duration, in: latencyBounds)
-        block.add(1, at: Series.Word.buckets &+ bucket)
+    private func duration(since start: Int64) -> Elapsed {
+        let nanoseconds = max(0, workspace.now &- start)
+        let bucket = LatencyBuckets.position(nanoseconds, in: latencyBounds)
+        return Elapsed(nanoseconds: UInt64(truncatingIfNeeded: nanoseconds), bucket: bucket)
     }
 
     private func routelessSeries(
@@ -153,15 +171,69 @@ extension Worker {
     }
 }
 
+/// How long something took.
+private struct Elapsed {
+    let nanoseconds: UInt64
+    let bucket: Int
+}
+
+/// What one side of an exchange saw of its bodies.
+private struct BodyTotals {
+    let requestBytes: UInt64
+    let responseBytes: UInt64
+    let requestMessages: UInt64
+    let responseMessages: UInt64
+    let requestBucket: Int
+    let responseBucket: Int
+
+    @inline(always)
+    init(requestBytes: Int64, responseBytes: Int64, _ account: borrowing ExchangeAccount) {
+        self.requestBytes = UInt64(truncatingIfNeeded: requestBytes)
+        self.responseBytes = UInt64(truncatingIfNeeded: responseBytes)
+        requestMessages = UInt64(account.requestMessages.count)
+        responseMessages = UInt64(account.responseMessages.count)
+        requestBucket = MessageSizeBuckets.position(
+            Series.Word.messageBytes(self.requestBytes, messages: requestMessages))
+        responseBucket = MessageSizeBuckets.position(
+            Series.Word.messageBytes(self.responseBytes, messages: responseMessages))
+    }
+
+    @inline(always)
+    func differ(requestBytes: Int64, responseBytes: Int64) -> Bool {
+        self.requestBytes != UInt64(truncatingIfNeeded: requestBytes)
+            || self.responseBytes != UInt64(truncatingIfNeeded: responseBytes)
+    }
+}
+
+extension CounterBlock {
+    @inline(always)
+    fileprivate func add(_ totals: BodyTotals) {
+        add(totals.requestBytes, at: Series.Word.requestBytes)
+        add(totals.responseBytes, at: Series.Word.responseBytes)
+        add(totals.requestMessages, at: Series.Word.requestMessages)
+        add(totals.responseMessages, at: Series.Word.responseMessages)
+        add(1, at: Series.Word.requestSizes &+ totals.requestBucket)
+        add(1, at: Series.Word.responseSizes &+ totals.responseBucket)
+    }
+
+    @inline(always)
+    fileprivate func add(_ duration: Elapsed) {
+        add(duration.nanoseconds, at: Series.Word.nanoseconds)
+        add(1, at: Series.Word.buckets &+ duration.bucket)
+    }
+}
+
 /// What the newest configuration names.
 private struct CurrentNames {
     private let listeners: Set<String>
     private let routes: Set<String>
+    private let upstreams: Set<String>
     private let endpoints: Set<SeriesKey>
 
     init(_ snapshot: Snapshot) {
         listeners = Set(snapshot.listeners.map(\.name))
         routes = Set(snapshot.routes.map(\.name) + [""])
+        upstreams = Set(snapshot.upstreams.map(\.name))
         endpoints = Set(
             snapshot.upstreams.flatMap { upstream in
                 upstream.endpoints.map { .attempt(upstream: upstream.name, endpoint: $0) }
@@ -173,6 +245,7 @@ private struct CurrentNames {
         case .call(let listener, let route, _):
             listeners.contains(listener) && routes.contains(route)
         case .attempt: endpoints.contains(key)
+        case .clientCall(let upstream): upstreams.contains(upstream)
         }
     }
 }

@@ -40,6 +40,8 @@ final class UpstreamPool {
     private(set) var waitingCount = 0
     private var retryTimer = WorkerTimer.none
     private(set) var isRetired = false
+    /// What calls to it are counted in; nil until the first has ended.
+    @safe @exclusivity(unchecked) var series: Borrowed<SeriesWriter>?
 
     init(_ terms: UpstreamTerms, _ tls: ClientTLS?, _ counts: UpstreamCounts) {
         name = terms.name
@@ -67,6 +69,7 @@ final class UpstreamPool {
     }
 
     func forgetSeries() {
+        series = nil
         for endpoint in endpoints + retiredEndpoints { endpoint.series = nil }
     }
 
