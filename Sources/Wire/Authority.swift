@@ -55,9 +55,13 @@ public enum Authority {
     private static func isPort(_ value: Span<UInt8>, from start: Int) -> Bool {
         if start == value.count { return true }
         let digits = value.count - start - 1
-        guard value[start] == UInt8(ascii: ":"), digits >= 1, digits <= 5,
-            let port = Decimal.parse(value.extracting((start + 1)...))
-        else { return false }
+        guard value[start] == UInt8(ascii: ":"), digits >= 1, digits <= 5 else { return false }
+        var port: UInt32 = 0
+        for index in (start + 1)..<value.count {
+            let digit = value[index] &- UInt8(ascii: "0")
+            guard digit <= 9 else { return false }
+            port = port &* 10 &+ UInt32(digit)
+        }
         return port <= 65_535
     }
 }

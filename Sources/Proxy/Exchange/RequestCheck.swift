@@ -11,7 +11,7 @@ enum RequestCheck {
     }
 
     static func check(
-        _ exchange: Exchange, _ listener: ListenerTerms, _ hop: HopMarker
+        _ exchange: Exchange, _ listener: ListenerTerms, _ hop: Borrowed<HopMarker>
     ) -> Verdict {
         let head = exchange.head
         let headers = exchange.request.headers
@@ -28,7 +28,7 @@ enum RequestCheck {
             return malformed("the :scheme is not that of the connection")
         }
         if let words = authorityFault(head, headers) { return malformed(words) }
-        if head.via >= 0, listener.intake.refusesLoops, hop.isIn(headers) {
+        if head.via >= 0, listener.intake.refusesLoops, hop.use({ $0.isIn(headers) }) {
             let words = "the request has passed this proxy before"
             return .refused(ProxyError(.loop, .weir, words))
         }

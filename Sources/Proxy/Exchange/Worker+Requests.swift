@@ -225,8 +225,11 @@ extension Worker {
             connection.listener.borrowedTerms.use { $0.intake.refusesLoops }
         }
         guard refusesLoops == true else { return }
-        _ = exchange.request.headers.append(
-            ByteView("via"), workspace.hop.value, in: &exchange.arena, from: workspace.blocks)
+        let value = workspace.hop.use { $0.value }
+        workspace.borrowedBlocks.use { blocks in
+            _ = exchange.request.headers.append(
+                ByteView("via"), value, in: &exchange.arena, from: blocks)
+        }
     }
 
     func place(_ attempt: Attempt, in pool: UpstreamPool) {

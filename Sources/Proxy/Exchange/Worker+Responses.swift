@@ -154,7 +154,7 @@ extension Worker {
             if pool.waitingCount > 0 { pool.serveWaiting(self) }
         }
         return attempt.exchange.use { exchange in
-            exchange.request.discard(returning: workspace.segments)
+            workspace.borrowedSegments.use { exchange.request.discard(returning: $0) }
             if exchange.phase == .over {
                 workspace.give(exchange)
                 return nil

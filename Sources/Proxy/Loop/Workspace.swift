@@ -46,7 +46,12 @@ final class Workspace {
     let counters = Counters()
     let log: EventLog
     /// Marks what passed here.
-    let hop: HopMarker
+    private let ownHop: HopMarker
+    // For use without counting, by every request.
+    let hop: Borrowed<HopMarker>
+    let borrowedBlocks: Borrowed<BlockPool>
+    let borrowedSegments: Borrowed<SegmentPool>
+    let borrowedCounters: Borrowed<Counters>
 
     /// The time at which the turn began; one clock read a turn.
     @safe @exclusivity(unchecked) var now: Int64
@@ -66,7 +71,11 @@ final class Workspace {
     init(_ system: System, _ log: EventLog) {
         self.system = system
         self.log = log
-        hop = HopMarker(system.instance)
+        ownHop = HopMarker(system.instance)
+        hop = Borrowed(ownHop)
+        borrowedBlocks = Borrowed(blocks)
+        borrowedSegments = Borrowed(segments)
+        borrowedCounters = Borrowed(counters)
         now = system.now()
         timers = TimerWheel(now: now)
         events.reserveCapacity(4096)

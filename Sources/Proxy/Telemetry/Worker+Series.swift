@@ -102,7 +102,7 @@ extension Worker {
     /// The exchange is over.
     @inline(always)
     func seriesEnded(_ exchange: Exchange, on connection: DownstreamConnection) {
-        workspace.counters.add(exchange.account.end)
+        workspace.borrowedCounters.use { $0.add(exchange.account.end) }
         let writer = exchange.series ?? routelessSeries(exchange, connection.listener)
         let isGRPC = exchange.isGRPC
         let outcome = Outcome.of(exchange.account, isGRPC: isGRPC)

@@ -31,7 +31,10 @@ final class Endpoint {
     /// A connection on which a request can be sent now; the fullest first, so that few are kept.
     @inline(always)
     var connectionWithRoom: Borrowed<UpstreamConnection>? {
-        for connection in borrowed where connection.use({ $0.hasRoom }) { return connection }
+        for index in 0..<borrowed.count {
+            let connection = borrowed[index]
+            if connection.use({ $0.hasRoom }) { return connection }
+        }
         return nil
     }
 
