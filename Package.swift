@@ -89,7 +89,9 @@ let package = Package(
             name: "FuzzTargets", dependencies: ["Wire", "Identity"], path: "Tests/FuzzTargets",
             swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
-        .testTarget(name: "PeersTests", dependencies: ["Peers"], swiftSettings: settings),
+        .testTarget(
+            name: "PeersTests", dependencies: ["Peers", "Identity", "TestKit"],
+            swiftSettings: settings),
         .testTarget(
             name: "SimulationTests", dependencies: ["TestKit"], swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),

@@ -49,12 +49,17 @@ public final class CallClient {
 
     public let session: PeerSession
     public let authority: String
+    private let scheme: String
     private var records: [Int32: CallRecord] = [:]
     /// The other side takes no more calls on this connection.
     public private(set) var isGoingAway = false
 
-    public init(authority: String, _ terms: PeerSession.Terms = PeerSession.Terms()) {
+    public init(
+        authority: String, scheme: String = "http",
+        _ terms: PeerSession.Terms = PeerSession.Terms()
+    ) {
         self.authority = authority
+        self.scheme = scheme
         session = PeerSession(.client, terms)
     }
 
@@ -72,7 +77,7 @@ public final class CallClient {
         method: String, path: String, fields: [HeaderField], hasBody: Bool
     ) -> Int32 {
         let pseudo = [
-            HeaderField(":method", method), HeaderField(":scheme", "http"),
+            HeaderField(":method", method), HeaderField(":scheme", scheme),
             HeaderField(":path", path), HeaderField(":authority", authority),
         ]
         let stream = session.request(pseudo + fields, isLast: !hasBody)

@@ -12,6 +12,8 @@ public final class EchoServer: Sendable {
         var sockets: [BlockingPeerSocket] = []
         var accepted = 0
         var calls = 0
+        var tls: PeerTLS.Terms?
+        var client: [UInt8]?
     }
 
     /// Port 0 lets the kernel choose; nil where the port is not to be had.
@@ -26,6 +28,12 @@ public final class EchoServer: Sendable {
 
     /// Requests that arrived so far.
     public var calls: Int { state.withLock { $0.calls } }
+
+    /// With these terms connections are in TLS, those that are accepted from now on.
+    public func speakTLS(_ terms: PeerTLS.Terms) { state.withLock { $0.tls = terms } }
+
+    /// DER of the certificate that the newest client has proven to hold.
+    public var clientCertificate: [UInt8]? { state.withLock(\.client) }
 
     /// Begins to accept; once.
     public func start() { startThread { self.acceptAll() } }
@@ -65,9 +73,11 @@ public final class EchoServer: Sendable {
             state.withLock { $0.sockets.removeAll { $0.descriptor == socket.descriptor } }
             socket.close()
         }
+        guard let link = PeerLink(socket, .server, state.withLock(\.tls)) else { return }
+        if let client = link.peerCertificate { state.withLock { $0.client = client } }
         var served = 0
         while true {
-            guard socket.write(origin.session.takeOutput()), !origin.session.isFinished else {
+            guard link.write(origin.session.takeOutput()), !origin.session.isFinished else {
                 return
             }
             var milliseconds: Int32 = -1
@@ -75,7 +85,7 @@ public final class EchoServer: Sendable {
                 let left = max(0, deadline - BlockingPeerSocket.now())
                 milliseconds = Int32(clamping: left / 1_000_000 + 1)
             }
-            switch socket.read(waiting: milliseconds) {
+            switch link.read(waiting: milliseconds) {
             case .ended: return
             case .nothingYet: break
             case .bytes(let bytes):
@@ -97,15 +107,24 @@ public final class EchoCaller {
     private static let patienceMilliseconds: Int32 = 10_000
 
     private let socket: BlockingPeerSocket
+    private let link: PeerLink
     private let client: CallClient
     public private(set) var isOver = false
 
-    /// Nil where nobody listens on the port.
-    public init?(port: UInt16, authority: String) {
+    /// Nil where nobody listens on the port, or a handshake fails that terms for TLS ask for.
+    public init?(port: UInt16, authority: String, tls: PeerTLS.Terms? = nil) {
         guard let socket = BlockingPeerSocket.connect(port: port) else { return nil }
+        guard let link = PeerLink(socket, .client, tls) else {
+            socket.close()
+            return nil
+        }
         self.socket = socket
-        client = CallClient(authority: authority)
+        self.link = link
+        client = CallClient(authority: authority, scheme: tls == nil ? "http" : "https")
     }
+
+    /// DER of the certificate that the server has proven to hold.
+    public var serverCertificate: [UInt8]? { link.peerCertificate }
 
     deinit { socket.close() }
 
@@ -149,6 +168,12 @@ public final class EchoCaller {
         return end(of: stream)
     }
 
+    /// Waits for the server to ask for no more calls; false where it does not.
+    public func waitForGoAway() -> Bool {
+        while takesCalls { step() }
+        return client.isGoingAway
+    }
+
     private func end(of stream: Int32) -> CallRecord {
         let record = wait(for: stream) { $0.end != nil }
         _ = client.takeEnded(stream)
@@ -166,10 +191,10 @@ public final class EchoCaller {
     }
 
     private func step() {
-        guard !isOver, socket.write(client.session.takeOutput()) else {
+        guard !isOver, link.write(client.session.takeOutput()) else {
             return over("the connection is closed")
         }
-        switch socket.read(waiting: Self.patienceMilliseconds) {
+        switch link.read(waiting: Self.patienceMilliseconds) {
         case .nothingYet: over("nothing came for \(Self.patienceMilliseconds / 1_000) s")
         case .ended: over("the server closed the connection")
         case .bytes(let bytes):

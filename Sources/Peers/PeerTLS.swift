@@ -123,6 +123,21 @@ public final class PeerTLS {
         }
     }
 
+    /// DER of what the other end has shown and proven to hold; nil where it showed none.
+    public var peerCertificate: [UInt8]? {
+        guard isEstablished, let certificate = unsafe SSL_get1_peer_certificate(ssl) else {
+            return nil
+        }
+        defer { unsafe X509_free(certificate) }
+        var bytes = [UInt8](repeating: 0, count: Int(max(0, unsafe i2d_X509(certificate, nil))))
+        unsafe bytes.withUnsafeMutableBufferPointer { buffer in
+            // i2d_X509 moves the pointer that it is given.
+            var end = buffer.baseAddress
+            unsafe _ = i2d_X509(certificate, &end)
+        }
+        return bytes
+    }
+
     // MARK: Verbs
 
     /// Takes what was read; gives what it says. Nil where TLS failed: `takeOutput` may have an

@@ -28,13 +28,31 @@ struct TemporaryFolder: Sendable {
         return unsafe rename(next, "\(path)/\(name)") == 0
     }
 
-    /// Removes the folder and these files in it.
-    func remove(files: [String]) {
-        for file in files {
-            unsafe _ = unlink("\(path)/\(file)")
-            unsafe _ = unlink("\(path)/.\(file).next")
+    private static let attempts = 10
+
+    /// Removes the folder and everything in it, also what another thread has just put there.
+    func remove() {
+        for _ in 0..<Self.attempts where Self.remove(path) { return }
+    }
+
+    private static func remove(_ folder: String) -> Bool {
+        if let entries = unsafe opendir(folder) {
+            while let entry = unsafe readdir(entries) {
+                let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                    unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                        unsafe String(cString: $0)
+                    }
+                }
+                if name == "." || name == ".." { continue }
+                if unsafe Int(entry.pointee.d_type) == DT_DIR {
+                    _ = remove("\(folder)/\(name)")
+                } else {
+                    unsafe _ = unlink("\(folder)/\(name)")
+                }
+            }
+            unsafe _ = closedir(entries)
         }
-        unsafe _ = rmdir(path)
+        return unsafe rmdir(folder) == 0
     }
 }
 

@@ -2,13 +2,14 @@ internal import ArgumentParser
 internal import Control
 internal import Peers
 
-/// `weir demo`: two backends, the proxy in front of them, and calls through it, in one process.
+/// `weir demo`: a small mesh in one process: an authority, backends, the proxy and its callers.
 struct Demo: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what Weir does, with backends of its own.",
+        abstract: "Shows what Weir does, in a mesh of its own.",
         discussion: """
-            Makes calls through a proxy that is configured by a file, changes the file while calls \
-            run, and says what happened; then it goes on and prints commands to try.
+            Makes an authority, certificates and a token, and calls through a proxy that asks for \
+            them; changes routes, rules, certificates and the root while calls run, and says what \
+            happened; then it goes on and prints commands to try.
             Exit status: 0 every call did what it should, 1 one did not, or the show was \
             interrupted, 2 it could not begin.
             """)
@@ -26,14 +27,26 @@ struct Demo: ParsableCommand {
     }
 
     func run() throws {
-        guard let first = EchoServer(name: "backend-a"), let second = EchoServer(name: "backend-b"),
+        guard let first = EchoServer(name: Mesh.Member.backendA.rawValue),
+            let second = EchoServer(name: Mesh.Member.backendB.rawValue),
             let folder = TemporaryFolder(name: "weir-demo")
         else {
             StandardError.write("no ports, or no folder for temporary files\n")
             throw ExitCode.cannot
         }
-        var stage = Stage(first: first, second: second, folder: folder, port: port ?? 0)
-        defer { stage.remove() }
+        defer { folder.remove() }
+        let stage: Stage
+        do throws(CommandFailure) {
+            stage = try Stage(first, second, folder, port: port ?? 0)
+        } catch {
+            StandardError.write("\(error.place): \(error.words)\n")
+            throw ExitCode.cannot
+        }
+        try perform(on: stage)
+    }
+
+    private func perform(on stage: Stage) throws {
+        var stage = stage
         let log = DemoLog()
         let controller = try begin(&stage, log)
         let narrator = Narrator(controller.stopper)
@@ -80,48 +93,16 @@ struct Demo: ParsableCommand {
         stage.first.start()
         stage.second.start()
         startThread {
-            narrator.say(Self.introduction(of: stage))
+            narrator.say(stage.introduction)
             do throws(Narrator.Interruption) {
-                if let show = Show(stage, log, narrator) {
-                    try show.run()
-                } else {
-                    try narrator.fact("the proxy can be reached", problem: "no connection")
-                }
+                try Show(stage, log, narrator).run()
                 narrator.end()
             } catch {
                 return
             }
             if endsAfterwards { return stopper.stop() }
             log.printFromNowOn()
-            narrator.say(Self.suggestions(for: stage))
+            narrator.say(stage.suggestions(CommandLine.arguments.first ?? "weir"))
         }
-    }
-
-    private static func introduction(of stage: Stage) -> String {
-        """
-        A proxy and two backends of the echo service in one process, all on 127.0.0.1:
-          proxy      port \(stage.port), configured by \(stage.path)
-          \(stage.first.name)  port \(stage.first.port)
-          \(stage.second.name)  port \(stage.second.port)
-
-        """
-    }
-
-    private static func suggestions(for stage: Stage) -> String {
-        let target = "127.0.0.1:\(stage.port)"
-        let program = CommandLine.arguments.first ?? "weir"
-        return """
-
-            It goes on serving. To try, from Weir's folder:
-
-              grpcurl -plaintext -proto protos/echo.proto -d '{"payload": "aGVsbG8="}' \\
-                \(target) weir.echo.v1.Echo/Unary
-              curl -i --http2-prior-knowledge --data hello http://\(target)/plain/hello
-              \(program) explain --config \(stage.path) \\
-                --method weir.echo.v1.Echo/Unary
-
-            Change \(stage.path) and save it: the proxy takes it over.
-            Ctrl-C ends the demo.
-            """
     }
 }

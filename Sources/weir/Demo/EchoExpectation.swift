@@ -38,6 +38,11 @@ extension CallRecord {
     /// The backend that answered.
     var server: String? { headers.first("x-served-by") }
 
+    /// What is wrong with a call that the proxy itself should have ended with this status.
+    func ownProblem(status: Int) -> String? {
+        problem(status: status) ?? server.map { "\($0) answered, not the proxy" }
+    }
+
     /// What is wrong with a gRPC call that should have ended with this status; nil: nothing.
     func problem(status: Int) -> String? {
         switch end {

@@ -10,6 +10,10 @@ final class Traffic: Sendable {
         var lastServer: String?
         /// How often the backend was another one than before.
         var moves = 0
+        /// How often the call that may be denied was, and whether it was the last time.
+        var denials = 0
+        var isDenied = false
+        var connections = 0
         var problems: [String] = []
         var hasEnded = false
 
@@ -22,15 +26,16 @@ final class Traffic: Sendable {
 
     private struct State {
         var tallies: [Tally]
+        var mayBeDenied: CallClient.Method?
         var isStopping = false
     }
 
     private let state: Mutex<State>
-    private let port: UInt16
+    private let stage: Stage
     private static let problemsMax = 3
 
-    init(port: UInt16, connections: Int) {
-        self.port = port
+    init(on stage: Stage, connections: Int) {
+        self.stage = stage
         state = Mutex(State(tallies: Array(repeating: Tally(), count: connections)))
     }
 
@@ -51,26 +56,54 @@ final class Traffic: Sendable {
 
     func calls(of server: String) -> Int { tallies.reduce(0) { $0 + $1.calls[server, default: 0] } }
 
+    /// Calls of this shape may end with PERMISSION_DENIED from now on; nil: none may.
+    func expectDenials(of method: CallClient.Method?) {
+        state.withLock { $0.mayBeDenied = method }
+    }
+
+    /// Whether the latest call of that shape on every connection was denied, or none was.
+    func isEverywhere(denied: Bool) -> Bool {
+        tallies.allSatisfy { $0.isDenied == denied || $0.hasEnded }
+    }
+
+    /// Whether each of them calls on its connection of that number.
+    func hasConnected(times count: Int) -> Bool {
+        tallies.allSatisfy { $0.connections == count || $0.hasEnded }
+    }
+
     /// The first thing that went wrong.
     var problem: String? { tallies.lazy.compactMap(\.problems.first).first }
 
     private func call(_ index: Int) {
         defer { state.withLock { $0.tallies[index].hasEnded = true } }
-        guard let caller = EchoCaller(port: port, authority: "demo.example") else {
-            return note("no connection to the proxy", index)
-        }
+        let client = MeshClient(.web, stage)
         var number = 0
         while !state.withLock(\.isStopping) {
-            guard caller.takesCalls else { return note("the proxy ended a connection", index) }
+            guard client.caller() != nil else { return note("no connection to the proxy", index) }
             let shape = CallClient.Method.allCases[number % CallClient.Method.allCases.count]
             let expected = EchoExpectation(shape, text: "connection \(index), call \(number)")
-            let record = caller.call(shape, expected.requests)
+            let record = client.call(shape, expected.requests)
             number += 1
+            if took(record, shape, on: client.connections, index) { continue }
             if let problem = expected.problem(in: record) {
                 note("\(shape.rawValue): \(problem)", index)
             } else if let server = record.server {
                 state.withLock { $0.tallies[index].answered(by: server) }
             }
+        }
+    }
+
+    /// Notes what came of a call; true where it was denied as it might be.
+    private func took(
+        _ record: CallRecord, _ shape: CallClient.Method, on connections: Int, _ index: Int
+    ) -> Bool {
+        let isDenied = record.problem(status: 7) == nil && record.server == nil
+        return state.withLock { state in
+            state.tallies[index].connections = connections
+            guard state.mayBeDenied == shape else { return false }
+            state.tallies[index].isDenied = isDenied
+            if isDenied { state.tallies[index].denials += 1 }
+            return isDenied
         }
     }
 
