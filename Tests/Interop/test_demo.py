@@ -16,6 +16,8 @@ import weir
 FACTS = [
     "a client without a certificate is turned away",
     "spiffe://demo.example/web by another authority is turned away",
+    "stranger in the place of backend-a gets no call: UNAVAILABLE",
+    "backend-a is told that web calls, whatever web itself says of that",
     "web is let in: TLS with spiffe://demo.example/weir, which calls backend-a over TLS",
     "Unary: 1 message sent, 1 answer from backend-a",
     "ClientStream: 5 messages sent, 1 answer from backend-a",

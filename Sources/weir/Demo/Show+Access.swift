@@ -5,6 +5,7 @@ internal import Peers
 extension Show {
     /// Who has proven what to whom.
     func meet() throws(Narrator.Interruption) {
+        try replaceServer()
         var nobody = stage.mesh.terms(of: .web)
         nobody.certificate = nil
         try turnAway("a client without a certificate", nobody)
@@ -21,6 +22,44 @@ extension Show {
                 + " as the same",
             problem: record.problem(status: 0) ?? problem(in: record, from: stage.first)
                 ?? (seen == proxy ? nil : "\(stage.first.name) was called by \(seen)"))
+        try tellServer()
+    }
+
+    /// Somebody else of the mesh in the first backend's place.
+    private func replaceServer() throws(Narrator.Interruption) {
+        let start = log.count
+        let before = stage.backendCalls
+        stage.first.speakTLS(stage.mesh.terms(of: .stranger))
+        let record = web.call(.unary, [EchoRequest(payload: [1])])
+        let problem = record.ownProblem(status: 14) ?? backendProblem(since: before)
+        stage.tellBackends()
+        // The proxy waits a moment before it tries the address again.
+        let end = ContinuousClock.now + Self.patience
+        var isBack = false
+        while !isBack, ContinuousClock.now < end {
+            isBack = web.call(.unary, [EchoRequest(payload: [1])]).problem(status: 0) == nil
+        }
+        try narrator.fact(
+            "stranger in the place of \(stage.first.name) gets no call: UNAVAILABLE",
+            problem: problem ?? (isBack ? nil : "\(stage.first.name) gets none afterwards"))
+        let line = log.lines(since: start).first { $0.contains("connect failed") }
+        if let reason = line?.split(separator: "reason=").last { narrator.say("        \(reason)") }
+    }
+
+    /// What a backend gets to know of the caller is the proxy's word alone.
+    private func tellServer() throws(Narrator.Interruption) {
+        var terms = EchoTerms()
+        terms.echoesMetadata = true
+        let name = "x-forwarded-client-cert"
+        let lie = HeaderField(name, "URI=\(Mesh.Member.backendB.id)")
+        let record = web.call(
+            .unary, [EchoRequest(payload: [1], terms: terms)], metadata: [lie])
+        let told = record.headers.filter { $0.name == name }.map(\.value)
+        let isRight = told.count == 1 && told[0].hasSuffix(";URI=\(Mesh.Member.web.id)")
+        try narrator.fact(
+            "\(stage.first.name) is told that web calls, whatever web itself says of that",
+            problem: record.problem(status: 0)
+                ?? (isRight ? nil : "it was told '\(told.joined(separator: ", "))'"))
     }
 
     private func turnAway(

@@ -4,7 +4,7 @@ internal import Peers
 struct Show {
     static let connections = 4
     /// How long a change of the configuration may take to be seen.
-    private static let patience = Duration.seconds(10)
+    static let patience = Duration.seconds(10)
 
     let stage: Stage
     let log: DemoLog

@@ -96,7 +96,11 @@ struct Stage: Sendable {
             listeners:
               - name: demo
                 address: 127.0.0.1:\(port)
-                tls: {identities: [self], clients: required, trust: [\(Mesh.domain)]}
+                tls:
+                  identities: [self]
+                  clients: required
+                  trust: [\(Mesh.domain)]
+                  forward_client: on
 
             upstreams:
             \(upstream(first, .backendA))
