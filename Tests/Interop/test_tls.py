@@ -1,5 +1,7 @@
 """TLS and mutual TLS on both sides, with grpcio, curl and openssl as the peers."""
 
+import socket
+import ssl
 import subprocess
 
 import grpc
@@ -190,9 +192,52 @@ def test_an_authority_that_leaves_takes_its_clients_along(
     assert call(old) == call(new) == b"abc"
     replace(mesh.ca.file, following.pem)
     until(lambda: "identity ended" in proxy.log, lambda: f"an end in\n{proxy.log}", 10)
-    refused(old)
+    # Its call may still meet the connection that is ending.
+    with pytest.raises(grpc.RpcError) as caught:
+        call(old)
+    assert caught.value.code() in (
+        grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED)
     assert call(new) == b"abc"
     assert proxy.log.count("identity ended") == 1
+
+
+def test_an_authority_that_leaves_during_a_handshake(
+    mesh, tmp_path, start_weir, echo_origin, dial_tls
+):
+    """Who was believed when the handshake began is judged by what holds when it is over."""
+    (tmp_path / "next").mkdir()
+    following = Authority(tmp_path / "next", name="ca2")
+    replace(mesh.ca.file, mesh.ca.pem + following.pem)
+    proxy = start_weir(echo_origin.port, **mesh.parts())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=mesh.ca.pem.decode())
+    context.load_cert_chain(mesh.web.certificate_file, mesh.web.key_file)
+    context.set_alpn_protocols(["h2"])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="weir.example")
+
+    def is_believed():
+        try:
+            return call(dial_tls(proxy, mesh.ca.pem, mesh.web)) == b"abc"
+        except grpc.RpcError:
+            return False
+
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as connection:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(65536))
+        assert is_believed()
+        replace(mesh.ca.file, following.pem)
+        until(lambda: not is_believed(), "the authority's end", 10)
+        ended = proxy.log.count("identity ended")
+        # The client's certificate, and the end of its handshake.
+        connection.sendall(outgoing.read())
+        until(
+            lambda: proxy.log.count("identity ended") > ended, lambda: f"an end in\n{proxy.log}")
 
 
 def test_a_renewed_certificate_is_used_at_once(mesh, start_weir, echo_origin, dial_tls):

@@ -117,6 +117,8 @@ final class DownstreamConnection: Connection {
                 unixNow: workspace.system.unixTime())
         }
         schedule(nextDeadline, workspace)
+        // The configuration may have changed while the handshake went on by the earlier one.
+        judgeAgain(worker)
     }
 
     override func handshakeFailed(_ failure: TLSFailure, _ worker: Worker) {
