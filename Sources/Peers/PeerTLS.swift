@@ -16,6 +16,8 @@ public final class PeerTLS {
         public var serverName: String?
         /// Whether a server asks for a certificate.
         public var asksForCertificate = false
+        /// When it is, in seconds since 1970, where that is not now.
+        public var unixTime: Int64?
 
         public init(certificate: [UInt8]?, privateKey: [UInt8]?, authorities: [UInt8]) {
             self.certificate = certificate
@@ -71,6 +73,9 @@ public final class PeerTLS {
         let asks = role == .client || terms.asksForCertificate
         let mode = asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE
         unsafe SSL_CTX_set_verify(context, mode, nil)
+        if let time = terms.unixTime {
+            unsafe X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(context), Int(time))
+        }
         let protocols: [UInt8] = [2, 0x68, 0x32]
         if role == .client {
             unsafe _ = SSL_CTX_set_alpn_protos(context, protocols, UInt32(protocols.count))

@@ -8,6 +8,8 @@ struct AccessPolicy {
         var source: (network: UInt32, length: Int)?
         /// A name, and how a value must end; "" is present, nil absent.
         var header: (name: String, suffix: String?)?
+        /// A pattern as the configuration has it.
+        var peer: String?
     }
 
     struct Rule {
@@ -23,11 +25,31 @@ struct AccessPolicy {
     var rules: [Rule] = []
 
     /// The policy of a seed's installation with that number. Most let most calls through.
-    init(seed: UInt64, installation: Int) {
+    init(seed: UInt64, installation: Int, knowsPeers: Bool) {
         var chance = Chance(seed: seed &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(installation))
         guard Chance.isLucky(seed, percent: 40) else { return }
         allowsByDefault = chance.hits(percent: 85)
         rules = (0..<chance.below(5)).map { _ in Self.rule(&chance) }
+        if knowsPeers { addPeers(&chance) }
+    }
+
+    private mutating func addPeers(_ chance: inout Chance) {
+        for index in rules.indices where !rules[index].isElsewhere {
+            for item in rules[index].deny.indices where chance.hits(percent: 40) {
+                rules[index].deny[item].peer = Self.peer(&chance)
+            }
+            for item in rules[index].allow.indices where chance.hits(percent: 60) {
+                rules[index].allow[item].peer = Self.peer(&chance)
+            }
+        }
+    }
+
+    private static func peer(_ chance: inout Chance) -> String {
+        let mesh = "spiffe://mesh.example"
+        return chance.pick([
+            "\(mesh)/web", "\(mesh)/web/*", "\(mesh)/batch", "\(mesh)/*", "verified",
+            "dns:weir.example", "spiffe://other.example/*",
+        ])
     }
 
     private static func rule(_ chance: inout Chance) -> Rule {
@@ -63,17 +85,31 @@ struct AccessPolicy {
 
     // MARK: What it means
 
-    func admits(_ plan: CallPlan, from source: UInt32) -> Bool {
+    /// - peer: the SPIFFE ID that the client has proven, if any.
+    func admits(_ plan: CallPlan, from source: UInt32, peer: String?) -> Bool {
         let counting = rules.filter {
             !$0.isDryRun && !$0.isElsewhere && Self.covers($0.names, plan)
         }
         let isDenied = counting.contains { rule in
-            rule.deny.contains { Self.holds($0, plan, source, isDeny: true) }
+            rule.deny.contains {
+                Self.isMeant(peer, by: $0.peer) && Self.holds($0, plan, source, isDeny: true)
+            }
         }
         if isDenied { return false }
         let allows = counting.flatMap(\.allow)
         if allows.isEmpty { return allowsByDefault }
-        return allows.contains { Self.holds($0, plan, source, isDeny: false) }
+        return allows.contains {
+            Self.isMeant(peer, by: $0.peer) && Self.holds($0, plan, source, isDeny: false)
+        }
+    }
+
+    /// DNS names do not count where there is a SPIFFE ID, and in this mesh everybody has one.
+    private static func isMeant(_ peer: String?, by pattern: String?) -> Bool {
+        guard let pattern else { return true }
+        guard let peer else { return false }
+        if pattern == "verified" { return true }
+        if pattern.hasSuffix("/*") { return peer.hasPrefix(pattern.dropLast()) }
+        return peer == pattern
     }
 
     private static func covers(_ names: String, _ plan: CallPlan) -> Bool {
@@ -111,6 +147,10 @@ struct AccessPolicy {
             var text = "{name: r\(index), \(isHTTP ? "http" : "methods"): [\"\(rule.names)\"]"
             if rule.isDryRun { text += ", mode: dry_run" }
             if rule.isElsewhere { text += ", listeners: [elsewhere]" }
+            // Where peers prove who they are: nobody does elsewhere.
+            if (rule.deny + rule.allow).contains(where: { $0.peer != nil }) {
+                text += ", listeners: [local]"
+            }
             if !rule.deny.isEmpty { text += ", deny: [\(Self.text(rule.deny))]" }
             if !rule.allow.isEmpty { text += ", allow: [\(Self.text(rule.allow))]" }
             return text + "}"
@@ -135,6 +175,7 @@ struct AccessPolicy {
                     }
                 parts.append("headers: {\(name): \(condition)}")
             }
+            if let peer = item.peer { parts.append("peers: [\"\(peer)\"]") }
             return "{\(parts.joined(separator: ", "))}"
         }.joined(separator: ", ")
     }

@@ -113,6 +113,8 @@ final class Call {
     var stream: Int32 = 0
     /// The client's address.
     var source: UInt32 = 0
+    /// What its client shows, with TLS.
+    var credential: Mesh.Credential?
     var sentAt: Int64 = 0
     var endedAt: Int64 = 0
     var interims = 0

@@ -12,8 +12,16 @@ struct Oracle {
     var lackedDescriptors = false
     /// An origin's connections fell silent, or never stayed up: calls may wait for as long.
     var waitingIsFair = false
-    /// Access rules, and when the proxy was told of each; none where there is no proxy.
-    var policies: [(at: Int64, policy: AccessPolicy)] = []
+    /// What the proxy was told about who may do what, and when; none where there is no proxy.
+    struct Policy {
+        let at: Int64
+        let access: AccessPolicy
+        let mesh: MeshTerms
+    }
+
+    var policies: [Policy] = []
+    var clientsSpeakTLS = false
+    var originsSpeakTLS = false
     /// How long a worker may take to hear of another policy.
     static let installing: Int64 = 100_000_000
     static let drainLimit: Int64 = 30_000_000_000
@@ -44,8 +52,11 @@ struct Oracle {
         let plan = call.plan
         var faults: [String] = []
         let policies = policies(from: call.sentAt, to: attempt.startedAt)
-        if !isDirect, !policies.contains(where: { $0.admits(plan, from: call.source) }) {
-            faults.append("attempt \(attempt.index) got past the access rules")
+        if !isDirect {
+            if !policies.contains(where: { isAdmitted(call, by: $0) }) {
+                faults.append("attempt \(attempt.index) got past the access rules")
+            }
+            faults += judgeIdentities(call, attempt).map { "attempt \(attempt.index) \($0)" }
         }
         if !plan.request.starts(with: attempt.requestBytes) {
             faults.append("attempt \(attempt.index) got other request bytes")
@@ -76,16 +87,21 @@ struct Oracle {
     }
 
     /// Those by which a request may have been decided in that time.
-    private func policies(from start: Int64, to end: Int64) -> [AccessPolicy] {
+    func policies(from start: Int64, to end: Int64) -> [Policy] {
         policies.indices.filter { index in
             let next = index + 1 < policies.count ? policies[index + 1].at : .max - Self.installing
             return policies[index].at <= end && next + Self.installing >= start
-        }.map { policies[$0].policy }
+        }.map { policies[$0] }
+    }
+
+    private func isAdmitted(_ call: Call, by policy: Policy) -> Bool {
+        let peer = clientsSpeakTLS ? call.credential?.id : nil
+        return policy.access.admits(call.plan, from: call.source, peer: peer)
     }
 
     private func mayBeDenied(_ call: Call) -> Bool {
         policies(from: call.sentAt, to: call.endedAt).contains {
-            !$0.admits(call.plan, from: call.source)
+            !isAdmitted(call, by: $0)
         }
     }
 
@@ -102,10 +118,13 @@ struct Oracle {
         case .cancelled: return prefixFault(call)
         case .notStarted: return []
         case .connectionLost:
-            let isFair = call.wasCut || isOverdue(call) || (isDirect && unavailableIsFair)
+            let isFair =
+                call.wasCut || isOverdue(call) || (isDirect && unavailableIsFair)
+                || mayBeRefused(call)
             return (isFair ? [] : ["its connection was lost"]) + prefixFault(call)
         case .unprocessed:
             return drainedAt != nil || call.wasCut || (isDirect && unavailableIsFair)
+                || mayBeRefused(call)
                 ? [] : ["GOAWAY left it unprocessed"]
         case .reset(let code): return judgeReset(call, code) + prefixFault(call)
         case .complete: return judgeComplete(call)
@@ -181,6 +200,7 @@ struct Oracle {
             let isFair =
                 ["502", "503", "504"].contains(answer) && isCausedByOrigin(call) || isLate
                 || answer == "403" && mayBeDenied(call)
+                || answer == "401" && mayBeRefused(call)
             return isFair ? faults : faults + ["answered \(answer) for no reason"]
         }
         guard let status, status != 0 else { return faults + ["ended without a status"] }
@@ -201,6 +221,7 @@ struct Oracle {
             fair.insert(4)
         }
         if mayBeDenied(call) { fair.insert(7) }
+        if mayBeRefused(call) { fair.insert(16) }
         if unavailableIsFair { fair.insert(14) }
         for attempt in call.attempts {
             if let code = attempt.resetByOrigin { fair.insert(Self.status(ofReset: code)) }

@@ -15,7 +15,10 @@ class PeerEnd: SocketOwner {
     let session: PeerSession
     let pace: Pace
     let terms: PeerSession.Terms
-    private let tls: PeerTLS?
+    private var tls: PeerTLS?
+    /// What it shows, where TLS is spoken.
+    private(set) var credential: Mesh.Credential?
+    let beganAt: Int64
     private(set) var isOver = false
     private var isScheduled = false
     private var unsent: [UInt8] = []
@@ -28,9 +31,8 @@ class PeerEnd: SocketOwner {
         _ role: PeerSession.Role, _ world: World, _ socket: SimulatedSocket,
         _ terms: PeerSession.Terms, _ pace: Pace
     ) {
-        let isSecure = role == .client ? world.clientsSpeakTLS : world.originsSpeakTLS
-        tls = isSecure ? Self.tls(role) : nil
         self.world = world
+        beganAt = world.now
         self.socket = socket
         self.pace = pace
         var terms = terms
@@ -40,17 +42,22 @@ class PeerEnd: SocketOwner {
         socket.owner = self
     }
 
-    private static func tls(_ role: PeerSession.Role) -> PeerTLS? {
-        let (certificate, key) =
-            role == .client
-            ? (TestCertificates.web, TestCertificates.webKey)
-            : (TestCertificates.orders, TestCertificates.ordersKey)
+    /// Speaks TLS from the first byte on, and shows that; nil shows nothing.
+    func secure(_ role: PeerTLS.Role, showing credential: Mesh.Credential?) {
+        guard case .success(let mesh) = Mesh.shared else {
+            return world.fail("there are no certificates")
+        }
+        let lasting = role == .client ? mesh.web[1] : mesh.orders[1]
+        let credential = world.showsLastingCertificates ? lasting : credential
+        self.credential = credential
+        let roots = [Mesh.Root.first, .second].compactMap { mesh.authorities[$0] }
         var terms = PeerTLS.Terms(
-            certificate: Array(certificate.utf8), privateKey: Array(key.utf8),
-            authorities: Array(TestCertificates.authority.utf8))
+            certificate: credential?.certificate, privateKey: credential?.key,
+            authorities: Array(roots.joined()))
         terms.serverName = "weir.example"
         terms.asksForCertificate = true
-        return PeerTLS(role == .client ? .client : .server, terms)
+        terms.unixTime = Mesh.begin
+        tls = PeerTLS(role, terms)
     }
 
     // MARK: For clients and origins
@@ -106,7 +113,8 @@ class PeerEnd: SocketOwner {
     private func opened(_ bytes: [UInt8]) -> [UInt8]? {
         guard let tls else { return bytes }
         if let plain = tls.open(bytes) { return plain }
-        world.fail("connection \(socket.connection): TLS failed")
+        world.trace.note(world.now, "tls failure", socket.connection)
+        world.noteRefusal(of: credential, connection: socket.connection, since: beganAt)
         over(byFailure: true)
         return nil
     }

@@ -17,18 +17,19 @@ final class ProxyHarness {
     private let tickets = TicketKeys()
     private var server: ServerTLS?
     private var client: ClientTLS?
+    private var files: [String: [UInt8]] = [:]
     private lazy var materials = Materials(
         Materials.Source(
-            read: { path in
-                Self.files[path].map { .success(Array($0.utf8)) }
+            read: { [unowned self] path in
+                files[path].map { .success($0) }
                     ?? .failure(Materials.Failure("no such file in the simulation"))
             },
-            isWorldReadable: { _ in false }, unixTime: { 1_767_225_600 }))
+            isWorldReadable: { _ in false }, unixTime: { Mesh.begin }))
     private let closed = ClosedSockets()
     private let records: RecordedExchanges
     private var installations = 0
     /// What was asked of the proxy, and since when.
-    private(set) var policies: [(at: Int64, policy: AccessPolicy)] = []
+    private(set) var policies: [Oracle.Policy] = []
     private var turns = 0
     private let origins: Int
     private(set) var isDraining = false
@@ -68,9 +69,12 @@ final class ProxyHarness {
     func install() {
         guard let socket, let elsewhere else { return }
         installations += 1
-        let policy = AccessPolicy(seed: world.seed, installation: installations)
-        policies.append((world.now, policy))
-        let text = configuration(installations) + policy.text
+        let policy = AccessPolicy(
+            seed: world.seed, installation: installations, knowsPeers: world.clientsSpeakTLS)
+        let mesh = MeshTerms(seed: world.seed, installation: installations)
+        policies.append(Oracle.Policy(at: world.now, access: policy, mesh: mesh))
+        prepareFiles(mesh)
+        let text = configuration(installations, mesh) + policy.text
         let sources = [Source(name: "simulation.yaml", text: text)]
         let loaded = ConfigurationLoader.load(
             sources: sources, environment: [:], materials: materials)
@@ -84,19 +88,31 @@ final class ProxyHarness {
         for seat in seats { seat.worker.mailbox.post(.install(installation, report: nil)) }
     }
 
-    /// Made once: as in the real process, what has not changed is kept.
+    /// As in the real process, what means the same is kept.
     private func tls(of snapshot: Snapshot) -> Installation.TLS {
-        server = server ?? snapshot.listeners[0].tls.flatMap { ServerTLS($0, tickets) }
-        client = client ?? snapshot.upstreams[0].tls.flatMap { ClientTLS($0) }
+        let serverTerms = snapshot.listeners[0].tls
+        if serverTerms?.digest != server?.terms.digest {
+            server = serverTerms.flatMap { ServerTLS($0, tickets) }
+        }
+        let clientTerms = snapshot.upstreams[0].tls
+        if clientTerms?.digest != client?.terms.digest {
+            client = clientTerms.flatMap { ClientTLS($0) }
+        }
         return Installation.TLS(
             servers: [server, nil], clients: Array(repeating: client, count: origins))
     }
 
-    /// Files that exist only in the simulation.
-    private static let files: [String: String] = [
-        "weir.crt": TestCertificates.weir, "weir.key": TestCertificates.weirKey,
-        "ca.pem": TestCertificates.authority,
-    ]
+    /// Those that the configuration names; nobody else has them.
+    private func prepareFiles(_ mesh: MeshTerms) {
+        guard world.clientsSpeakTLS || world.originsSpeakTLS,
+            case .success(let made) = Mesh.shared
+        else { return }
+        let identity = made.weir[mesh.identity]
+        files["weir.crt"] = identity.certificate
+        files["weir.key"] = identity.key
+        let roots = Mesh.Root.allCases.filter { mesh.believed.contains($0) }
+        files["ca.pem"] = Array(roots.compactMap { made.authorities[$0] }.joined())
+    }
 
     func drain() {
         isDraining = true
@@ -156,17 +172,19 @@ final class ProxyHarness {
     }
 
     /// One route for gRPC and one for everything else; `number` shifts the weights.
-    private func configuration(_ number: Int) -> String {
+    private func configuration(_ number: Int, _ mesh: MeshTerms) -> String {
         var text = ""
         if world.clientsSpeakTLS || world.originsSpeakTLS {
             text += "identities: [{name: self, certificate: weir.crt, private_key: weir.key}]\n"
             text += "trust: [{name: mesh.example, ca: ca.pem}]\n"
         }
-        let server = "{identities: [self], clients: required, trust: [mesh.example]}"
+        let clients = mesh.requiresClients ? "required" : "optional"
+        let server = "{identities: [self], clients: \(clients), trust: [mesh.example]}"
         text += "listeners:\n  - {name: local, address: 127.0.0.1:8080, timeouts: {handshake: 60s}"
         text += world.clientsSpeakTLS ? ", tls: \(server)}\n" : "}\n"
         text += "  - {name: elsewhere, address: 127.0.0.1:8081}\n"
-        let client = "{identity: self, trust: mesh.example, peers: [\"spiffe://mesh.example/*\"]}"
+        let peers = "[\"\(Oracle.expectedPeer)\"]"
+        let client = "{identity: self, trust: mesh.example, peers: \(peers)}"
         text += "upstreams:\n"
         for index in 0..<origins {
             text += "  - {name: u\(index), endpoints: [10.0.0.\(1 + index):50051]"

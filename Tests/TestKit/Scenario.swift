@@ -19,6 +19,8 @@ struct Scenario {
     /// Mutual TLS with clients, and with origins.
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
+    /// What each origin shows, with TLS.
+    var originCredentials: [Mesh.Credential?] = []
     /// Connections or streams may end for reasons that are no call's own.
     var hasConnectionFaults = false
 
@@ -67,6 +69,28 @@ extension Scenario {
             disturbances.append((chance.within(0...climate.span), .drain))
         }
         workers = chance.hits(percent: 25) ? 2 : 1
+        showCertificates(&chance)
+    }
+
+    private mutating func showCertificates(_ chance: inout Chance) {
+        guard clientsSpeakTLS || originsSpeakTLS, case .success(let mesh) = Mesh.shared else {
+            return
+        }
+        for index in clients.indices {
+            let good = mesh.web + [mesh.batch, mesh.reports, mesh.brief]
+            let bad: [Mesh.Credential?] = [mesh.expired, mesh.stranger, nil]
+            clients[index].credential =
+                chance.hits(percent: 85) ? chance.pick(good) : chance.pick(bad)
+        }
+        // A configuration that comes in the middle of a handshake, or soon after.
+        if let call = calls.first, chance.hits(percent: 40) {
+            let pause = chance.within(
+                0...chance.pick([1_000_000, 30_000_000, 200_000_000] as [Int64]))
+            disturbances.append((call.startsAfter + pause, .reload))
+        }
+        originCredentials = origins.map { _ in
+            chance.hits(percent: 90) ? chance.pick(mesh.orders) : mesh.billing
+        }
     }
 
     private static func climate(_ chance: inout Chance) -> Climate {

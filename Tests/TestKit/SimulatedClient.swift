@@ -8,6 +8,8 @@ struct ClientPlan {
     /// One for each connection; the last serves for all further ones.
     var links: [Link] = [Link()]
     var calls: [CallPlan] = []
+    /// What it shows where TLS is spoken; nil is no certificate.
+    var credential: Mesh.Credential?
 }
 
 /// A client: one connection at a time, another where the last one ended or is going away.
@@ -40,6 +42,7 @@ final class SimulatedClient {
         let link = plan.links[min(connections.count, plan.links.count - 1)]
         let socket = world.dial(address, from: source, link)
         let connection = ClientConnection(.client, world, socket, plan.terms, plan.pace)
+        if world.clientsSpeakTLS { connection.secure(.client, showing: plan.credential) }
         connections.append(connection)
         connection.onEnd = { [self] waiting, wasConnected in
             if !wasConnected { refusals += 1 }

@@ -27,12 +27,17 @@ final class SimulatedOrigin {
     /// One for each connection; the last serves for all further ones.
     let plans: [OriginConnectionPlan]
     let calls: [Call]
+    /// What it shows where TLS is spoken.
+    let credential: Mesh.Credential?
     private(set) var connections: [OriginConnection] = []
     /// Something beyond a call's own plan may have cost it an attempt.
     var hasFailed = false
 
-    init(_ world: World, _ address: SocketAddress, _ plans: [OriginConnectionPlan], _ calls: [Call])
-    {
+    init(
+        _ world: World, _ address: SocketAddress, _ plans: [OriginConnectionPlan], _ calls: [Call],
+        showing credential: Mesh.Credential?
+    ) {
+        self.credential = credential
         self.world = world
         self.address = address
         self.plans = plans
@@ -45,6 +50,7 @@ final class SimulatedOrigin {
     func accept(_ socket: SimulatedSocket) {
         let plan = plans[min(connections.count, plans.count - 1)]
         let connection = OriginConnection(.server, world, socket, plan.terms, plan.pace)
+        if world.originsSpeakTLS { connection.secure(.server, showing: credential) }
         connection.origin = self
         connections.append(connection)
         connection.wakeSoon()

@@ -35,7 +35,9 @@ public final class Simulation {
         calls = scenario.calls.enumerated().map { Call(id: $0.offset, plan: $0.element) }
         for (index, plans) in scenario.origins.enumerated() {
             let address = Scenario.originAddresses[index]
-            origins.append(SimulatedOrigin(world, address, plans, calls))
+            let shown = scenario.originCredentials
+            let credential = shown.indices.contains(index) ? shown[index] : nil
+            origins.append(SimulatedOrigin(world, address, plans, calls, showing: credential))
         }
         world.clientsSpeakTLS = scenario.clientsSpeakTLS
         world.originsSpeakTLS = scenario.originsSpeakTLS
@@ -47,6 +49,7 @@ public final class Simulation {
         let simulation = Simulation(seed: seed)
         simulation.oracle.isDirect = true
         simulation.world.originsSpeakTLS = simulation.world.clientsSpeakTLS
+        simulation.world.showsLastingCertificates = true
         let origin = simulation.origins[0]
         simulation.world.directDoor = { origin.accept($0) }
         return simulation.run()
@@ -61,6 +64,8 @@ public final class Simulation {
         simulation.disturb(harness)
         var report = simulation.run {
             simulation.oracle.policies = harness.policies
+            simulation.oracle.clientsSpeakTLS = scenario.clientsSpeakTLS
+            simulation.oracle.originsSpeakTLS = scenario.originsSpeakTLS
         } finish: {
             for leak in harness.leaks() { simulation.world.fail(leak) }
         }
@@ -112,7 +117,10 @@ public final class Simulation {
         for (index, plan) in scenario.clients.enumerated() {
             let address = 0x0A01_0000 + UInt32(index)
             let source = SocketAddress.ipv4(address: address, port: 40_000 + UInt16(index))
-            for call in calls[next..<next + plan.calls.count] { call.source = address }
+            for call in calls[next..<next + plan.calls.count] {
+                call.source = address
+                call.credential = plan.credential
+            }
             let client = SimulatedClient(
                 world, plan, dials: Scenario.proxyAddress, from: source)
             clients.append(client)
@@ -150,6 +158,14 @@ public final class Simulation {
         oracle.waitingIsFair = scenario.origins.contains { plans in
             plans.contains { $0.link.stall != nil }
                 || plans.last.map { $0.link.cut != nil || !$0.events.isEmpty } ?? true
+        }
+        if scenario.originsSpeakTLS,
+            !scenario.originCredentials.allSatisfy({ oracle.isAlwaysGood($0) })
+        {
+            oracle.unavailableIsFair = true
+        }
+        for refusal in world.refusals {
+            if let fault = oracle.judge(refusal) { world.fail(fault) }
         }
         for call in calls {
             for fault in oracle.judge(call) { world.fail(fault) }

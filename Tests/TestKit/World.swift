@@ -16,6 +16,10 @@ public final class World {
     /// What is spoken on the two hops; the scenario says.
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
+    /// Where there is no proxy nobody refuses anybody.
+    var showsLastingCertificates = false
+    /// Connections whose TLS failed, and by what one end had shown.
+    private(set) var refusals: [Refusal] = []
     private var events = EventQueue()
     private var systems: [SimulatedSystem] = []
     private var connections = 0
@@ -58,6 +62,8 @@ public final class World {
     public init(seed: UInt64) {
         self.seed = seed
         chance = Chance(seed: seed)
+        // Made by whichever world is the first, and not with its random numbers.
+        _ = Mesh.shared
         SeededRandom.begin(seed: seed)
     }
 
@@ -79,6 +85,19 @@ public final class World {
 
     public func after(_ delay: Int64, _ action: @escaping () -> Void) {
         events.add(at: now + max(0, delay), action)
+    }
+
+    struct Refusal {
+        let connection: Int
+        let credential: Mesh.Credential?
+        let since: Int64
+        let at: Int64
+    }
+
+    /// Whether that was right is judged at the end, when it is known what the proxy was told.
+    func noteRefusal(of credential: Mesh.Credential?, connection: Int, since: Int64) {
+        refusals.append(
+            Refusal(connection: connection, credential: credential, since: since, at: now))
     }
 
     func add(_ system: SimulatedSystem) { systems.append(system) }
