@@ -41,13 +41,15 @@ struct HTTPResponse {
 /// asked there touches a worker.
 @safe
 final class HTTPPort {
-    /// Connections at a time; more are closed at once.
-    private static let connectionsMax: UInt32 = 64
+    /// The library's own limit, which is never met: there it waits for a lock that it holds itself
+    /// (0.9.75). `HTTPAcceptor` keeps a lower one.
+    private static let connectionsMax = UInt32(4 * HTTPRoom.connectionsMax)
     /// A client that says or takes nothing for so long is closed.
     private static let timeoutSeconds: UInt32 = 10
 
     private final class Context {
         let answer: @Sendable (HTTPRequest) -> HTTPResponse
+        let room = HTTPRoom()
         init(_ answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse) { self.answer = answer }
     }
 
@@ -76,10 +78,12 @@ final class HTTPPort {
         context = Context(answer)
         let pointer = unsafe Unmanaged.passUnretained(context).toOpaque()
         unsafe daemon = weir_http_start(
-            Self.connectionsMax, Self.timeoutSeconds, handleRequest, requestCompleted, pointer)
+            Self.connectionsMax, Self.timeoutSeconds, handleRequest, requestCompleted,
+            connectionChanged, pointer)
         guard let daemon = unsafe daemon else { return nil }
         // As a number, which any thread may have: the library takes connections from any.
-        acceptor = HTTPAcceptor(socket.descriptor, for: UInt(bitPattern: daemon))
+        acceptor = HTTPAcceptor(
+            socket.descriptor, for: UInt(bitPattern: daemon), context.room)
         guard acceptor != nil else { return nil }
     }
 
@@ -125,6 +129,10 @@ final class HTTPPort {
         return small.isEmpty ? nil : small
     }
 
+    fileprivate static func connectionEnded(_ pointer: UnsafeMutableRawPointer) {
+        unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue().room.give()
+    }
+
     fileprivate static func userID(_ connection: OpaquePointer?) -> UInt32? {
         var user: uid_t = 0
         let descriptor = unsafe weir_http_descriptor(connection)
@@ -134,7 +142,7 @@ final class HTTPPort {
 
 extension MHD_Result {
     fileprivate static var refused: MHD_Result { .NO }
-    fileprivate static var taken: MHD_Result { .YES }
+    static var taken: MHD_Result { .YES }
 }
 
 private let handleRequest: MHD_AccessHandlerCallback = {
@@ -171,4 +179,9 @@ private let requestCompleted: MHD_RequestCompletedCallback = { _, _, state, _ in
     guard let state = unsafe state, let upload = unsafe state.pointee else { return }
     unsafe Unmanaged<HTTPPort.Upload>.fromOpaque(upload).release()
     unsafe state.pointee = nil
+}
+
+private let connectionChanged: MHD_NotifyConnectionCallback = { context, _, _, change in
+    guard let context = unsafe context, weir_http_is_closed(change) != 0 else { return }
+    unsafe HTTPPort.connectionEnded(context)
 }
