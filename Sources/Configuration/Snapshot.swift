@@ -16,6 +16,17 @@ public final class Snapshot: Sendable {
     public let renewed: [RenewedIdentity]
     public let tokens: TokenTerms
     public let signers: [TokenSignerTerms]
+    public let expiries: [Expiry]
+
+    /// When a certificate, an authority or a list that the configuration names ends.
+    public struct Expiry: Sendable {
+        public enum Kind: String, Sendable { case identity, trust }
+
+        public let kind: Kind
+        public let name: String
+        /// Seconds since 1970.
+        public let at: Int64
+    }
 
     /// What holds for the whole process.
     public struct ProcessTerms: Sendable {
@@ -24,6 +35,7 @@ public final class Snapshot: Sendable {
         public var renewed: [RenewedIdentity] = []
         public var tokens = TokenTerms.none
         public var signers: [TokenSignerTerms] = []
+        public var expiries: [Expiry] = []
 
         public init(access: AccessTable) { self.access = access }
     }
@@ -41,6 +53,7 @@ public final class Snapshot: Sendable {
         renewed = process.renewed
         tokens = process.tokens
         signers = process.signers
+        expiries = process.expiries
     }
 }
 

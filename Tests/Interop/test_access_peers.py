@@ -1,5 +1,7 @@
 """Access rules by what a client's certificate proves."""
 
+import json
+
 import grpc
 import pytest
 import yaml
@@ -75,3 +77,25 @@ def test_a_changed_rule_holds_on_an_open_connection(mesh, start_weir, echo_origi
     replace(proxy.config_path, {**config, "access": allow("spiffe://mesh.example/other")})
     waiting.until(
         lambda: code(stub) == grpc.StatusCode.PERMISSION_DENIED, lambda: proxy.log, 10)
+
+
+def test_the_access_log_says_who_called(mesh, start_weir, echo_origin, dial_tls, tmp_path):
+    path = tmp_path / "access.log"
+    access = {"default": "deny", "rules": [
+        {"name": "web", "methods": [SERVICE], "allow": [{"peers": ["spiffe://mesh.example/web"]}]}]}
+    proxy = start_weir(
+        echo_origin.port, **mesh.parts("optional"), access=access, access_log={"file": str(path)})
+    named = mesh.ca.issue(None, name="named", dns=["a.example", "b.example"])
+    for leaf in (mesh.web, named, None):
+        code(dial_tls(proxy, mesh.ca.pem, leaf))
+
+    def records():
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    waiting.until(lambda: len(records()) == 3, lambda: f"{records()}")
+    found = [(record.get("identity"), record.get("rule"), record["grpc_status"])
+             for record in records()]
+    assert found == [
+        ("spiffe://mesh.example/web", "web", "OK"), ("dns:a.example", "web", "PERMISSION_DENIED"),
+        (None, "web", "PERMISSION_DENIED")]

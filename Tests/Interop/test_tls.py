@@ -305,6 +305,18 @@ def test_servers_are_told_nothing_unless_asked(mesh, start_weir, echo_origin, di
     assert told(echo_origin.calls[0]) is None
 
 
+def test_metrics_say_when_certificates_end(mesh, start_weir, echo_origin):
+    port = program.free_port()
+    start_weir(
+        echo_origin.port, **mesh.parts(), metrics={"address": f"127.0.0.1:{port}"})
+    page = subprocess.run(
+        ["curl", "-sS", f"http://127.0.0.1:{port}/metrics"], capture_output=True, text=True,
+        check=True).stdout
+    ends = mesh.weir.certificate.not_valid_after_utc.timestamp()
+    assert f'_expiry_timestamp_seconds{{kind="identity",name="self"}} {ends:.0f}\n' in page
+    assert '_expiry_timestamp_seconds{kind="trust",name="mesh.example"} ' in page
+
+
 def openssl(proxy, *arguments, show=False, linger=False):
     """What `openssl s_client` says; with `show` the serial number of the certificate it got.
 

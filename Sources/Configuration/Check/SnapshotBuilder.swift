@@ -106,9 +106,19 @@ final class SnapshotBuilder {
         process.telemetry.admin = admin
         process.tokens = TokenTerms(tokenIssuers.map(\.terms))
         process.signers = tokenSigners.compactMap(\.value)
+        process.expiries = expiries
         return Snapshot(
             revision: digest.text, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
+    }
+
+    private var expiries: [Snapshot.Expiry] {
+        identities.compactMap { entry in
+            entry.value.map { .init(kind: .identity, name: entry.name, at: $0.notAfter) }
+        }
+            + trust.compactMap { entry in
+                entry.value.map { .init(kind: .trust, name: entry.name, at: $0.expiresAt) }
+            }
     }
 
     private func makeTerms(_ draft: ListenerDraft, _ table: RouteTable) -> ListenerTerms? {

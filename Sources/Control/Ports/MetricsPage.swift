@@ -75,6 +75,14 @@ struct MetricsPage {
     }
 
     private mutating func writeTokens() {
+        let expiry = "weir_certificate_expiry_timestamp_seconds"
+        page.family(
+            expiry, .gauge, "When the first certificate, authority or list of an entry ends.")
+        for entry in facts.snapshot?.expiries ?? [] where entry.at < .max {
+            page.sample(
+                expiry, [("kind", entry.kind.rawValue), ("name", entry.name)],
+                UInt64(clamping: entry.at))
+        }
         let name = "weir_tokens_total"
         page.family(name, .counter, "Tokens of requests.")
         page.sample(name, [("outcome", "verified")], total(.tokensVerified))

@@ -26,6 +26,8 @@ final class DownstreamConnection: Connection {
     private var isShakingHands = false
     /// Who the client has proven to be; nil for one that showed no certificate.
     private(set) var peerIdentity: PeerIdentity?
+    /// The same as logs name it: a SPIFFE ID, or `dns:` and the first name.
+    private(set) var provenName: [UInt8]?
     /// What it was believed by.
     private var trustDigest: [UInt8] = []
     /// What it remembers of the last token that came on it.
@@ -110,6 +112,8 @@ final class DownstreamConnection: Connection {
         workspace.counters.add(.tlsHandshakes)
         if let tls, let peer = tls.peer {
             peerIdentity = peer
+            let name = peer.spiffeID?.description ?? peer.dnsNames.first.map { "dns:" + $0 }
+            provenName = name.map { Array($0.utf8) }
             caller.peer = AccessPeer(peer)
             trustDigest = tls.server?.terms.trustDigest ?? []
             identity.proven(

@@ -120,6 +120,18 @@ final class RecordWriter {
         return UInt16(truncatingIfNeeded: count)
     }
 
+    /// The same of bytes that a connection keeps.
+    @inline(never)
+    func append(_ text: [UInt8], max: Int) -> UInt16 {
+        let count = min(text.count, max)
+        unsafe text.withUnsafeBytes { bytes in
+            guard let source = bytes.baseAddress else { return }
+            unsafe cursor.copyMemory(from: source, byteCount: count)
+        }
+        unsafe cursor += count
+        return UInt16(truncatingIfNeeded: count)
+    }
+
     /// Adds a name; the whole of it where there is no short form.
     @inline(always)
     func append(_ name: ShortName, or whole: @autoclosure () -> String) -> UInt16 {

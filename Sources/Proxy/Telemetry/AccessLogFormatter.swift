@@ -76,6 +76,7 @@ public final class AccessLogFormatter {
         line.name(.listener, texts.next(record.lengths.listener))
         let peerPath = texts.next(record.lengths.peerPath)
         writeAddress(.peer, record.peer, peerPath, line)
+        line.text(.identity, texts.next(record.lengths.identity))
         line.text(.method, texts.next(record.lengths.method))
         line.text(.authority, texts.next(record.lengths.authority))
         line.text(.path, texts.next(record.lengths.path))

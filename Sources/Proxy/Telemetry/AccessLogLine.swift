@@ -15,6 +15,7 @@ struct AccessLogLine {
 
         static var listener: Key { Key(",\"listener\":", " listener=") }
         static var peer: Key { Key(",\"peer\":", " peer=") }
+        static var identity: Key { Key(",\"identity\":", " identity=") }
         static var method: Key { Key(",\"method\":", " method=") }
         static var authority: Key { Key(",\"authority\":", " authority=") }
         static var path: Key { Key(",\"path\":", " path=") }

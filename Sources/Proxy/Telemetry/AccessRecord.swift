@@ -11,6 +11,7 @@ struct AccessRecord: BitwiseCopyable {
         static let authority = 255
         static let path = 2_048
         static let requestID = 128
+        static let identity = 255
         static let detail = 255
         static let socketPath = 108
     }
@@ -19,6 +20,7 @@ struct AccessRecord: BitwiseCopyable {
     struct Lengths: BitwiseCopyable {
         var listener: UInt16 = 0
         var peerPath: UInt16 = 0
+        var identity: UInt16 = 0
         var method: UInt16 = 0
         var authority: UInt16 = 0
         var path: UInt16 = 0
@@ -114,9 +116,13 @@ extension Worker {
         if record.peer.kind == .unix, case .unix(let path) = connection.peer {
             record.lengths.peerPath = writer.append(path)
         }
+        if let identity = connection.provenName {
+            record.lengths.identity = writer.append(identity, max: AccessRecord.Bound.identity)
+            record.isTruncated = identity.count > AccessRecord.Bound.identity
+        }
         if let method = headers.value(at: head.method) {
             record.lengths.method = writer.append(method, max: AccessRecord.Bound.method)
-            record.isTruncated = method.count > AccessRecord.Bound.method
+            if method.count > AccessRecord.Bound.method { record.isTruncated = true }
         }
         if let authority = headers.value(at: head.authority) ?? headers.value(at: head.host) {
             record.lengths.authority = writer.append(authority, max: AccessRecord.Bound.authority)
