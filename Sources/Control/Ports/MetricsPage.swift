@@ -154,8 +154,12 @@ struct MetricsPage {
         writeHistogram(
             "weir_http_request_duration_seconds", "From HEADERS to the end of the answer.",
             series, isGRPC: false)
-        writeSizes("grpc_server_call_rcvd", "Messages from clients, each call's.", series, .request)
-        writeSizes("grpc_server_call_sent", "Messages to clients, each call's.", series, .response)
+        writeSizes(
+            "grpc_server_call_rcvd_total_compressed_message_size_bytes",
+            "Messages from clients, each call's.", series, .request)
+        writeSizes(
+            "grpc_server_call_sent_total_compressed_message_size_bytes",
+            "Messages to clients, each call's.", series, .response)
         let words: [(String, String, Int)] = [
             ("weir_request_body_bytes_total", "DATA from clients.", Series.Word.requestBytes),
             ("weir_response_body_bytes_total", "DATA to clients.", Series.Word.responseBytes),
@@ -195,18 +199,19 @@ struct MetricsPage {
             writeOutcomes("grpc_client_attempt_duration_seconds", sums) { _ in true }
         }
         writeSizes(
-            "grpc_client_attempt_sent", "Messages to a server, each call's.", series, .request)
+            "grpc_client_attempt_sent_total_compressed_message_size_bytes",
+            "Messages to a server, each call's.", series, .request)
         writeSizes(
-            "grpc_client_attempt_rcvd", "Messages from a server, each call's.", series, .response)
+            "grpc_client_attempt_rcvd_total_compressed_message_size_bytes",
+            "Messages from a server, each call's.", series, .response)
     }
 
     private enum Direction { case request, response }
 
     /// Without the five bytes before each message.
     private mutating func writeSizes(
-        _ prefix: String, _ help: String, _ series: [SeriesSums.Sums], _ direction: Direction
+        _ name: String, _ help: String, _ series: [SeriesSums.Sums], _ direction: Direction
     ) {
-        let name = prefix + "_total_compressed_message_size_bytes"
         let isRequest = direction == .request
         let first = isRequest ? Series.Word.requestSizes : Series.Word.responseSizes
         let bytes = isRequest ? Series.Word.requestBytes : Series.Word.responseBytes
