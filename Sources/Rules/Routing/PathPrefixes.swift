@@ -26,8 +26,7 @@ struct PathPrefixes {
     private var ends: [32 of UInt32] = .init(repeating: 0)
 
     /// Keeps prefixes up to depth `limit`, at most `depthMax`. Goes by eight bytes: most have none
-    /// of the three that matter. Inlined, as a copy of it costs as much as making it.
-    @inline(__always)
+    /// of the three that matter.
     init(_ path: Span<UInt8>, limit: Int) {
         var hash = RouteHash()
         var start = 0
