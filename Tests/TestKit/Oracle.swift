@@ -176,7 +176,9 @@ struct Oracle {
         }
         if call.plan.isGRPC { return ["reset with \(code) where trailers were due"] }
         // Headers that were submitted and not sent yet give way to the reset.
-        return isCausedByOrigin(call) ? [] : ["reset with \(code) for no reason"]
+        // So does a response that is cut once the grace of an identity that has ended is over.
+        return isCausedByOrigin(call) || mayBeRefused(call)
+            ? [] : ["reset with \(code) for no reason"]
     }
 
     private func judgeComplete(_ call: Call) -> [String] {
