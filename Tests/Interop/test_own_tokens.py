@@ -138,6 +138,18 @@ def test_keys_rotate_under_load_without_a_failed_call(caller, keys):
     assert failures == [] and len(seen) == 6
 
 
+def test_another_audience_holds_from_the_reload_on(caller, keys):
+    ask = caller({"issuer": "mesh", "audience": "orders"}, [signer(keys)])
+    assert verified(bearer(ask.call()), ask.metrics)["aud"] == "orders"
+    text = ask.proxy.config_path.read_text()
+    put(ask.proxy.config_path, text.replace("audience: orders", "audience: billing"))
+    ask.proxy.wait_for_log("reloaded", 10)
+    waiting.until(
+        lambda: jwt.decode(bearer(ask.call()), options={"verify_signature": False})["aud"] == "billing",
+        lambda: "a token for billing", 10)
+    assert verified(bearer(ask.call()), ask.metrics, "billing")["sub"] == "weir"
+
+
 def test_a_key_set_that_is_broken_changes_nothing(caller, keys):
     ask = caller({"issuer": "mesh", "audience": "orders"}, [signer(keys)])
     before = jwt.get_unverified_header(bearer(ask.call()))["kid"]

@@ -23,8 +23,8 @@ final class UpstreamPool {
     private(set) var terms: UpstreamTerms
     /// Nil for cleartext.
     private(set) var tls: ClientTLS?
-    /// Requests carry a token of Weir's own; which, if there was any.
-    private(set) var attachesToken = false
+    /// The token of Weir's own that requests carry, and the newest of it, if there was any.
+    private var attached: AttachedToken?
     private(set) var token: AttachedTokens.Entry?
     private let counts: UpstreamCounts
     private var endpoints: [Endpoint] = [] {
@@ -75,10 +75,16 @@ final class UpstreamPool {
 
     // MARK: Tokens
 
-    /// The last one stays where there is no other.
+    var attachesToken: Bool { attached != nil }
+
+    /// The last one stays where there is no newer; one for another audience, or in another name,
+    /// does not: new servers have no business with it.
     func attach(_ tokens: AttachedTokens) {
-        attachesToken = terms.proof.token != nil
-        token = terms.proof.token.flatMap { tokens.entry(of: $0) ?? token }
+        if attached != terms.proof.token {
+            attached = terms.proof.token
+            token = nil
+        }
+        if let attached, let entry = tokens.entry(of: attached) { token = entry }
     }
 
     /// False where requests would have to go without the token that servers expect.
