@@ -73,9 +73,7 @@ public final class Materials {
     public init(_ source: Source = .system) { self.source = source }
 
     func identity(name: String, certificate: String, key: String) -> Reading<LocalIdentity> {
-        if source.isWorldReadable(key) {
-            let failure = Failure(
-                "everybody may read the private key \(key)", expected: "chmod o-r, or less")
+        if let failure = exposure(of: key, "private key") {
             return kept(identities[[name, certificate, key]]?.value, failure)
         }
         return reading([name, certificate, key], [certificate, key], &identities) {
@@ -99,9 +97,7 @@ public final class Materials {
     /// The keys of a token issuer: a JWKS, or one secret.
     func keySet(_ path: String, isSecret: Bool) -> Reading<KeySet> {
         let key = [path, isSecret ? "secret" : "keys"]
-        if isSecret, source.isWorldReadable(path) {
-            let failure = Failure(
-                "everybody may read the secret \(path)", expected: "chmod o-r, or less")
+        if isSecret, let failure = exposure(of: path, "secret") {
             return kept(keySets[key]?.value, failure)
         }
         return reading(key, [path], &keySets) { (files) throws(KeyFileFault) in
@@ -112,9 +108,7 @@ public final class Materials {
     /// The key that signs tokens, and the set that is published.
     func signingKeys(key: String, published: String) -> Reading<SigningKeys> {
         let known = [key, published]
-        if source.isWorldReadable(key) {
-            let failure = Failure(
-                "everybody may read the private key \(key)", expected: "chmod o-r, or less")
+        if let failure = exposure(of: key, "private key") {
             return kept(signingKeys[known]?.value, failure)
         }
         return reading(known, known, &signingKeys) { (files) throws(KeyFileFault) in
@@ -124,14 +118,18 @@ public final class Materials {
 
     /// A token to pass on.
     func token(_ path: String) -> Reading<[UInt8]> {
-        if source.isWorldReadable(path) {
-            let failure = Failure(
-                "everybody may read the token \(path)", expected: "chmod o-r, or less")
+        if let failure = exposure(of: path, "token") {
             return kept(tokens[[path]]?.value, failure)
         }
         return reading([path], [path], &tokens) { (files) throws(KeyFileFault) in
             try KeyFileFault.token(files[0])
         }
+    }
+
+    /// Why a file is not read that its owner alone should be able to read.
+    private func exposure(of path: String, _ what: String) -> Failure? {
+        guard source.isWorldReadable(path) else { return nil }
+        return Failure("everybody may read the \(what) \(path)", expected: "chmod o-r, or less")
     }
 
     /// Files that have not changed are not looked at again: what they hold may have expired, which

@@ -87,11 +87,11 @@ class Caller:
 
 @pytest.fixture
 def caller(request, start_weir, echo_origin):
-    """`caller(issuer)`: a proxy with that issuer, and who calls through it."""
+    """`caller(issuer, …)`: a proxy with that issuer, and who calls through it."""
     callers = []
 
-    def start(terms):
-        proxy = start_weir(echo_origin.port, token_issuers=[terms])
+    def start(terms, **sections):
+        proxy = start_weir(echo_origin.port, token_issuers=[terms], **sections)
         callers.append(Caller(proxy, echo_origin))
         callers[-1].proxy = proxy
         return callers[-1]
@@ -416,19 +416,9 @@ def status(ask, token):
 
 
 @pytest.fixture
-def guarded(request, start_weir, echo_origin):
+def guarded(caller):
     """The same as `caller`, with a rule that asks for a token."""
-    callers = []
-
-    def start(terms):
-        proxy = start_weir(echo_origin.port, token_issuers=[terms], access=RULES)
-        callers.append(Caller(proxy, echo_origin))
-        callers[-1].proxy = proxy
-        return callers[-1]
-
-    yield start
-    for one in callers:
-        one.close()
+    return lambda terms: caller(terms, access=RULES)
 
 
 def test_rules_ask_for_tokens(guarded, keys, signer):
