@@ -122,7 +122,7 @@ public final class ListenerTerms: Sendable {
 /// A named service and its addresses.
 public final class UpstreamTerms: Sendable {
     public let name: String
-    public let endpoints: [SocketAddress]
+    public let endpoints: [EndpointTerms]
     public let limits: UpstreamLimits
     public let timeouts: UpstreamTimeouts
     /// True where every route to it speaks gRPC: anything else is 415.
@@ -143,7 +143,7 @@ public final class UpstreamTerms: Sendable {
     }
 
     public init(
-        name: String, endpoints: [SocketAddress], proof: Proof,
+        name: String, endpoints: [EndpointTerms], proof: Proof,
         bounds: (limits: UpstreamLimits, timeouts: UpstreamTimeouts), isGRPCOnly: Bool
     ) {
         self.proof = proof

@@ -150,7 +150,7 @@ import Wire
         let snapshot = try #require(result.snapshot)
         #expect(snapshot.listeners[0].address == .unix(path: "/etc/weir/in.sock"))
         #expect(
-            snapshot.upstreams[0].endpoints == [
+            snapshot.upstreams[0].endpoints.map(\.address) == [
                 .unix(path: "/etc/weir/run/a.sock"), .unix(path: "/b.sock"), .unix(path: "@c"),
             ])
         #expect(snapshot.access.byDefault == .deny)

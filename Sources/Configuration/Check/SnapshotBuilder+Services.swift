@@ -126,25 +126,22 @@ extension SnapshotBuilder {
         }
     }
 
-    private func readEndpoints(_ node: NodeID) -> [SocketAddress] {
+    private func readEndpoints(_ node: NodeID) -> [EndpointTerms] {
         if checker.tree.kind(node) == .mapping {
             checker.fail(
                 .unsupported, node, "endpoints from DNS are not yet supported by this version",
                 expected: "a list of addresses such as 10.0.0.7:50051")
             return []
         }
-        var endpoints: [SocketAddress] = []
+        var endpoints: [EndpointTerms] = []
         var seen: Set<SocketAddress> = []
         for item in checker.items(node, "endpoints", 1...10_000) {
-            guard let address = readAddress(item) else { continue }
-            if address.isAnyPort {
-                checker.fail(
-                    .outOfRange, item, "nothing can listen on port 0", expected: "1 to 65535")
-            } else if seen.insert(address).inserted {
-                endpoints.append(address)
+            guard let endpoint = readEndpoint(item) else { continue }
+            if seen.insert(endpoint.address).inserted {
+                endpoints.append(endpoint)
             } else {
                 checker.fail(
-                    .duplicateEntry, item, "the endpoint \(address) is listed twice",
+                    .duplicateEntry, item, "the endpoint \(endpoint.address) is listed twice",
                     expected: "each endpoint once")
             }
         }

@@ -57,7 +57,7 @@ final class SnapshotBuilder {
     struct UpstreamDraft {
         let name: String
         let node: NodeID
-        let endpoints: [SocketAddress]
+        let endpoints: [EndpointTerms]
         let limits: UpstreamLimits
         let timeouts: UpstreamTimeouts
         let isGRPCOnly: Bool?

@@ -121,7 +121,7 @@ enum UpstreamKey: Int, LanguageKey {
         case .name: Term("name", .name, "What routes and logs call it", required: true)
         case .endpoints:
             Term(
-                "endpoints", .list(.address),
+                "endpoints", .list(.either([.address, .object(EndpointKey.table)])),
                 "Its addresses, in the forms of a listener's, at least one", required: true)
         case .balance:
             Term(

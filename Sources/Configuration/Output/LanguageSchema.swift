@@ -17,8 +17,9 @@ public enum LanguageSchema {
     /// Every table of the language, outer ones first.
     static let tables: [ObjectTerms] = [
         RootKey.table, ListenerKey.table, OptionObjects.downstreamLimits,
-        OptionObjects.downstreamTimeouts, UpstreamKey.table, OptionObjects.upstreamLimits,
-        OptionObjects.upstreamTimeouts, RouteKey.table, MatchKey.table, MethodKey.table,
+        OptionObjects.downstreamTimeouts, UpstreamKey.table, EndpointKey.table,
+        OptionObjects.upstreamLimits, OptionObjects.upstreamTimeouts,
+        RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,
         RedirectPathKey.table, RewriteKey.table, EditsKey.table, AccessKey.table,
         AccessRuleKey.table, AccessItemKey.table, TokenConditionKey.table, ClaimConditionKey.table,

@@ -110,7 +110,7 @@ struct AdminPages {
             upstreams.map { terms, counts in
                 .object([
                     ("name", .string(terms.name)),
-                    ("endpoints", .array(terms.endpoints.map { .string("\($0)") })),
+                    ("endpoints", .array(terms.endpoints.map { .string("\($0.address)") })),
                     ("connections", .number(counts.connectionCount)),
                     ("requests", .number(counts.requestCount)),
                     ("pending", .number(counts.pendingCount)),

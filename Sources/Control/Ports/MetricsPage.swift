@@ -131,6 +131,14 @@ struct MetricsPage {
                 page.sample(name, [("upstream", terms.name)], UInt64(clamping: value(counts)))
             }
         }
+        page.family(
+            "weir_upstream_panics_total", .counter,
+            "Times that a worker used all endpoints again, as few were available.")
+        for (terms, counts) in upstreams {
+            page.sample(
+                "weir_upstream_panics_total", [("upstream", terms.name)],
+                UInt64(clamping: counts.panicCount))
+        }
     }
 
     // MARK: Requests

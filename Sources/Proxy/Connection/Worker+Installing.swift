@@ -13,7 +13,7 @@ extension Worker {
             let terms = snapshot.upstreams[index]
             let tls = installation.clientTLS[index]
             guard let pool = known.removeValue(forKey: terms.name) else {
-                return UpstreamPool(terms, tls, installation.counts[index])
+                return UpstreamPool(terms, tls, installation.counts[index], workspace)
             }
             pool.update(terms, tls, self)
             return pool

@@ -60,6 +60,9 @@ final class Exchange {
     var waitsForKeys = false
     var hasWaitedForKeys = false
 
+    /// Where it was sent before.
+    var tried = TriedEndpoints()
+
     /// It is a watch of health, which is told of changes while it is `answering`.
     var isWatching = false
 
@@ -182,6 +185,7 @@ final class Exchange {
         decideBy = 0
         waitsForKeys = false
         hasWaitedForKeys = false
+        tried = TriedEndpoints()
         isWatching = false
         isResponseSent = false
         resetsAfterResponse = false

@@ -64,6 +64,7 @@ final class Workspace {
     /// How many there have been.
     private(set) var exchangesTaken: UInt64 = 0
     private var serial: UInt32 = 0
+    private var endpointSerial: UInt32 = 0
     private var exchanges: [Exchange] = []
     private(set) lazy var clientCallbacks = SessionCallbacks.client()
     private var serverCallbacks: [(limits: DownstreamLimits, callbacks: SessionCallbacks)] = []
@@ -98,6 +99,12 @@ final class Workspace {
     func nextSerial() -> UInt32 {
         serial &+= 1
         return serial
+    }
+
+    /// The next endpoint's number.
+    func nextEndpointSerial() -> UInt32 {
+        endpointSerial &+= 1
+        return endpointSerial
     }
 
     func takeExchange() -> Borrowed<Exchange> {

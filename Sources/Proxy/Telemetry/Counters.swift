@@ -3,6 +3,8 @@ public final class Counters: Sendable {
     public enum Event: Int, CaseIterable, Sendable {
         case connectionsAccepted, connectionsEnded, requests, responses, localAnswers
         case upstreamConnects, upstreamConnectFailures, upstreamConnectionsEnded
+        /// So few endpoints of an upstream became available that all were used again.
+        case upstreamPanics
         case clientResets, upstreamResets, deadlinesExceeded, accessDenied
         case installations, acceptExhausted
         case tokensVerified, tokensRefused, tokensThrottled

@@ -236,7 +236,9 @@ private struct CurrentNames {
         upstreams = Set(snapshot.upstreams.map(\.name))
         endpoints = Set(
             snapshot.upstreams.flatMap { upstream in
-                upstream.endpoints.map { .attempt(upstream: upstream.name, endpoint: $0) }
+                upstream.endpoints.map {
+                    .attempt(upstream: upstream.name, endpoint: $0.address)
+                }
             })
     }
 

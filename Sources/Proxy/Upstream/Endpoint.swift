@@ -3,7 +3,10 @@ internal import Wire
 
 /// One address of an upstream, as one worker knows it: its connections and when to try again.
 final class Endpoint {
-    let address: SocketAddress
+    /// Of this worker's endpoints, from 1; never used again.
+    let id: UInt32
+    var terms: EndpointTerms
+    var address: SocketAddress { terms.address }
     let packedAddress: PackedAddress
     /// What attempts at it are counted in, once there was one.
     var series: Borrowed<SeriesWriter>?
@@ -16,10 +19,13 @@ final class Endpoint {
     private var resumption: TLSResumption?
     /// True once it left the configuration.
     private(set) var isRetired = false
+    /// False where it is to get no requests while enough others can take them.
+    var isAvailable = true
 
-    init(_ address: SocketAddress, _ timeouts: UpstreamTimeouts) {
-        self.address = address
-        packedAddress = PackedAddress(address)
+    init(_ terms: EndpointTerms, id: UInt32, _ timeouts: UpstreamTimeouts) {
+        self.terms = terms
+        self.id = id
+        packedAddress = PackedAddress(terms.address)
         backoff = Backoff(base: timeouts.backoffBase, max: timeouts.backoffMax)
     }
 

@@ -6,9 +6,9 @@ internal import Wire
 /// An upstream as one worker knows it: its endpoints, their connections, and who waits for them.
 /// Survives reloads by its name.
 ///
-/// A request goes to the next endpoint in turn that has a connection with room; endpoints without
-/// one are connected to on the way. Where none has room it waits, first come first served, for
-/// whichever connection has room first.
+/// A request goes to the endpoint that `Balancer` chooses, or to the next with a connection that
+/// has room; endpoints without one are connected to on the way. Where none has room it waits, first
+/// come first served, for whichever connection has room first.
 final class UpstreamPool {
     /// Where an attempt may go.
     enum Placement {
@@ -27,14 +27,13 @@ final class UpstreamPool {
     private var attached: AttachedToken?
     private(set) var token: AttachedTokens.Entry?
     private let counts: UpstreamCounts
-    private var endpoints: [Endpoint] = [] {
-        didSet { borrowedEndpoints = endpoints.map { Borrowed($0) } }
-    }
+    private var endpoints: [Endpoint] = []
     // Looked at for every request, see Exchange: without counting.
-    @safe @exclusivity(unchecked) private var borrowedEndpoints: [Borrowed<Endpoint>] = []
+    @safe @exclusivity(unchecked) private var balancer = Balancer()
+    /// When the log may be told again that few endpoints are available.
+    private var panicQuietUntil = Int64.min
     /// Endpoints that left the configuration and still have connections.
     private var retiredEndpoints: [Endpoint] = []
-    private var next = 0
     private var firstWaiting: Borrowed<Attempt>?
     private var lastWaiting: Borrowed<Attempt>?
     private(set) var waitingCount = 0
@@ -43,15 +42,18 @@ final class UpstreamPool {
     /// What calls to it are counted in; nil until the first has ended.
     @safe @exclusivity(unchecked) var series: Borrowed<SeriesWriter>?
 
-    init(_ terms: UpstreamTerms, _ tls: ClientTLS?, _ counts: UpstreamCounts) {
+    init(
+        _ terms: UpstreamTerms, _ tls: ClientTLS?, _ counts: UpstreamCounts, _ workspace: Workspace
+    ) {
         name = terms.name
         self.tls = tls
         shortName = ShortName(terms.name)
         self.terms = terms
         self.counts = counts
-        // Set as a whole here, where its observer does not run.
-        endpoints = terms.endpoints.map { Endpoint($0, terms.timeouts) }
-        borrowedEndpoints = endpoints.map { Borrowed($0) }
+        endpoints = terms.endpoints.map {
+            Endpoint($0, id: workspace.nextEndpointSerial(), terms.timeouts)
+        }
+        balancer.look(at: endpoints, now: workspace.now, draw: workspace.system.random())
     }
 
     var hasConnections: Bool {
@@ -99,10 +101,13 @@ final class UpstreamPool {
             worker.exceeded(.upstreamRequests, "upstream=\(name)")
             return .refused(.overLimit(.upstreamRequests))
         }
-        if firstWaiting == nil, let connection = connectionWithRoom(worker) {
+        if firstWaiting == nil, let connection = pick(attempt, worker) {
             return .ready(connection)
         }
-        guard isAnyAwaitedOrFull(worker) else { return .refused(unreachable(attempt)) }
+        guard isAnyAwaitedOrFull(worker) else {
+            if let connection = lastResort() { return .ready(connection) }
+            return .refused(unreachable(attempt))
+        }
         guard counts.pending.load(ordering: .relaxed) < terms.limits.pending else {
             worker.exceeded(.upstreamPending, "upstream=\(name)")
             return .refused(.overLimit(.upstreamPending))
@@ -110,18 +115,63 @@ final class UpstreamPool {
         return .wait
     }
 
-    /// The next endpoint's connection in turn; endpoints that have none are connected to meanwhile.
-    private func connectionWithRoom(_ worker: Worker) -> Borrowed<UpstreamConnection>? {
-        let count = borrowedEndpoints.count
+    /// The connection that an attempt is sent on, of the first endpoint from the balancer's choice
+    /// on that has one with room, and where there is such a one was not tried before. Endpoints
+    /// that have none are connected to meanwhile.
+    private func pick(_ attempt: Attempt, _ worker: Worker) -> Borrowed<UpstreamConnection>? {
+        if balancer.isOutdated(now: worker.workspace.now) { look(worker) }
+        let tried = attempt.exchange.use { $0.tried }
+        let start = balancer.start()
+        let count = balancer.candidates.count
+        var second: (connection: Borrowed<UpstreamConnection>, index: Int)?
         for offset in 0..<count {
-            var index = next &+ offset
+            var index = start &+ offset
             if index >= count { index &-= count }
-            let endpoint = borrowedEndpoints[index]
-            if let connection = endpoint.use({ $0.connectionWithRoom }) {
-                next = index &+ 1 == count ? 0 : index &+ 1
+            let endpoint = balancer.candidates[index]
+            if !endpoint.use({ $0.isAvailable }), !balancer.isPanicking {
+                // Its list has those alone that are available.
+                look(worker)
+                return pick(attempt, worker)
+            }
+            guard let connection = endpoint.use({ $0.connectionWithRoom }) else {
+                endpoint.use { if $0.needsConnection { connect(to: $0, worker) } }
+                continue
+            }
+            if tried.isEmpty || !endpoint.use({ tried.contains($0.id) }) {
+                balancer.took(index)
                 return connection
             }
-            endpoint.use { if $0.needsConnection { connect(to: $0, worker) } }
+            if second == nil { second = (connection, index) }
+        }
+        guard let second else { return nil }
+        balancer.took(second.index)
+        return second.connection
+    }
+
+    /// Which endpoints are available.
+    private func look(_ worker: Worker) {
+        let workspace = worker.workspace
+        let wasPanicking = balancer.isPanicking
+        balancer.look(at: endpoints, now: workspace.now, draw: workspace.system.random())
+        guard balancer.isPanicking != wasPanicking else { return }
+        if balancer.isPanicking {
+            workspace.counters.add(.upstreamPanics)
+            counts.panics.add(1, ordering: .relaxed)
+        }
+        guard workspace.now >= panicQuietUntil || !balancer.isPanicking else { return }
+        panicQuietUntil = workspace.now + Worker.quietNanoseconds
+        let words = balancer.isPanicking ? "panic, all endpoints are used" : "panic over"
+        workspace.log.write(
+            .warning,
+            "\(words) upstream=\(name) available=\(balancer.availableCount) of=\(balancer.count)")
+    }
+
+    /// A connection to an endpoint that is to get nothing: better than to refuse where no other can
+    /// be had.
+    private func lastResort() -> Borrowed<UpstreamConnection>? {
+        guard balancer.isPartial, !balancer.isPanicking else { return nil }
+        for endpoint in endpoints where !endpoint.isAvailable {
+            if let connection = endpoint.connectionWithRoom { return connection }
         }
         return nil
     }
@@ -131,18 +181,20 @@ final class UpstreamPool {
     private func isAnyAwaitedOrFull(_ worker: Worker) -> Bool {
         var awaited = 0
         var established = 0
-        for endpoint in endpoints {
-            awaited += endpoint.awaited
-            established += endpoint.established
+        for endpoint in balancer.candidates {
+            endpoint.use {
+                awaited += $0.awaited
+                established += $0.established
+            }
         }
         // A server that has not said how many streams it takes is taken to take 100.
         if waitingCount >= awaited * 100 {
-            for endpoint in endpoints where endpoint.needsConnection {
-                connect(to: endpoint, worker)
+            for endpoint in balancer.candidates {
+                endpoint.use { if $0.needsConnection { connect(to: $0, worker) } }
             }
         }
         if awaited > 0 || established > 0 { return true }
-        return endpoints.contains { $0.awaited > 0 }
+        return balancer.candidates.contains { $0.use { $0.awaited > 0 } }
     }
 
     private func connect(to endpoint: Endpoint, _ worker: Worker) {
@@ -241,13 +293,18 @@ final class UpstreamPool {
 
     private func serveFirst(_ worker: Worker) {
         while let attempt = firstWaiting {
-            if let connection = connectionWithRoom(worker) {
+            if let connection = attempt.use({ pick($0, worker) }) {
                 attempt.use { attempt in
                     stopWaiting(attempt)
                     connection.use { worker.begin(attempt, on: $0) }
                 }
             } else if isAnyAwaitedOrFull(worker) {
                 return scheduleRetry(worker)
+            } else if let connection = lastResort() {
+                attempt.use { attempt in
+                    stopWaiting(attempt)
+                    connection.use { worker.begin(attempt, on: $0) }
+                }
             } else {
                 attempt.use {
                     stopWaiting($0)
@@ -285,15 +342,18 @@ final class UpstreamPool {
         terms = newTerms
         tls = newTLS
         var kept = keepsConnections ? endpoints : []
-        let updated = newTerms.endpoints.map { address in
-            if let index = kept.firstIndex(where: { $0.address == address }) {
-                return kept.remove(at: index)
+        let updated = newTerms.endpoints.map { terms in
+            if let index = kept.firstIndex(where: { $0.address == terms.address }) {
+                let endpoint = kept.remove(at: index)
+                endpoint.terms = terms
+                return endpoint
             }
-            return Endpoint(address, newTerms.timeouts)
+            let id = worker.workspace.nextEndpointSerial()
+            return Endpoint(terms, id: id, newTerms.timeouts)
         }
         let leaving = keepsConnections ? kept : endpoints
         endpoints = updated
-        next = 0
+        look(worker)
         for endpoint in leaving {
             retiredEndpoints.append(endpoint)
             endpoint.retire(worker)
@@ -320,6 +380,7 @@ public final class UpstreamCounts: Sendable {
     let connections = Atomic<Int>(0)
     let requests = Atomic<Int>(0)
     let pending = Atomic<Int>(0)
+    let panics = Atomic<Int>(0)
 
     public init() {}
 
@@ -327,4 +388,6 @@ public final class UpstreamCounts: Sendable {
     public var connectionCount: Int { connections.load(ordering: .relaxed) }
     public var requestCount: Int { requests.load(ordering: .relaxed) }
     public var pendingCount: Int { pending.load(ordering: .relaxed) }
+    /// How often a worker began to use all endpoints, as too few were available.
+    public var panicCount: Int { panics.load(ordering: .relaxed) }
 }
