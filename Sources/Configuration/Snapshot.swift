@@ -126,8 +126,9 @@ public final class UpstreamTerms: Sendable {
     public let limits: UpstreamLimits
     public let timeouts: UpstreamTimeouts
     /// True where every route to it speaks gRPC: anything else is 415.
-    public let isGRPCOnly: Bool
+    public var isGRPCOnly: Bool { conduct.isGRPCOnly }
     public let proof: Proof
+    public let conduct: Conduct
     /// Nil is cleartext.
     public var tls: ClientTLSTerms? { proof.tls }
 
@@ -142,15 +143,26 @@ public final class UpstreamTerms: Sendable {
         }
     }
 
+    /// What its requests are, and how its endpoints are watched.
+    public struct Conduct: Sendable {
+        public var isGRPCOnly = false
+        /// Nil: endpoints are not asked how they are.
+        public var healthCheck: HealthCheckTerms?
+        /// Nil: none is ejected.
+        public var ejection: EjectionTerms?
+
+        public init() {}
+    }
+
     public init(
         name: String, endpoints: [EndpointTerms], proof: Proof,
-        bounds: (limits: UpstreamLimits, timeouts: UpstreamTimeouts), isGRPCOnly: Bool
+        bounds: (limits: UpstreamLimits, timeouts: UpstreamTimeouts), conduct: Conduct
     ) {
         self.proof = proof
+        self.conduct = conduct
         self.name = name
         self.endpoints = endpoints
         limits = bounds.limits
         timeouts = bounds.timeouts
-        self.isGRPCOnly = isGRPCOnly
     }
 }

@@ -23,6 +23,7 @@ public final class Route: Sendable {
     public let isGRPCOnly: Bool
     /// False where its exchanges have no line in the access log.
     public let isLogged: Bool
+    private let failures: FailureSet
 
     public enum Action: Sendable {
         case forward(WeightedBackends)
@@ -40,6 +41,7 @@ public final class Route: Sendable {
         public var responseHeaders: HeaderEdits?
         public var isGRPCOnly = false
         public var isLogged = true
+        public var failures = FailureSet.standard
         public init() {}
     }
 
@@ -61,7 +63,19 @@ public final class Route: Sendable {
         responseHeaders = terms.responseHeaders
         isGRPCOnly = terms.isGRPCOnly
         isLogged = terms.isLogged
+        failures = terms.failures
     }
+
+    /// What counts against an endpoint; for those who show it.
+    public var countedFailures: FailureSet { failures }
+
+    // Asked for every call: here, where nothing of the set is counted by reference.
+
+    /// Whether a call that ended with this code of gRPC counts against its endpoint.
+    public func isFailure(code: UInt32) -> Bool { failures.contains(code: code) }
+
+    /// The same for a status of plain HTTP.
+    public func isFailure(status: UInt16) -> Bool { failures.contains(status: status) }
 }
 
 /// Weir's own answers to health checks (grpc.health.v1): about itself, under the empty name, and

@@ -108,6 +108,12 @@ import Wire
             authority: "billing.internal", route: "billing", verdict: .forwarded,
             says: "  timeout: 1s"),
         Question(
+            file: "config/health.yaml", target: "orders.v1.Orders/Place", route: "orders-place",
+            verdict: .forwarded, says: "  failures: INTERNAL, UNAVAILABLE"),
+        Question(
+            file: "config/health.yaml", target: "orders.v1.Orders/Get", route: "orders",
+            verdict: .forwarded, says: "    ejects an endpoint after 3 failures in a row"),
+        Question(
             file: "config/split", listener: "edge", target: "GET /status", route: "status",
             verdict: .refused, says: "access: denied, as access.default is deny: 403"),
         Question(

@@ -118,6 +118,7 @@ extension SnapshotBuilder {
             fields[.idleTimeout].flatMap { checker.duration($0, "an idle timeout") } ?? 0
         terms.messages = fields[.messageLimits].map(readMessageLimits) ?? .none
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
+        terms.failures = fields[.failures].flatMap(readFailures) ?? .standard
         terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
         terms.requestHeaders = fields[.requestHeaders].flatMap {
             readEdits($0, ofRequests: true, isMethod: terms.isGRPCOnly)
@@ -148,7 +149,7 @@ extension SnapshotBuilder {
     /// What only a forwarded request has would be ignored without backends.
     private func refuseForwardingTerms(_ fields: Fields<RouteKey>) {
         let keys: [RouteKey] = [
-            .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders,
+            .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders, .failures,
         ]
         for key in keys {
             guard let node = fields[key] else { continue }

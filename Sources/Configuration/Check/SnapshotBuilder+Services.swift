@@ -63,9 +63,19 @@ extension SnapshotBuilder {
             limits: readUpstreamLimits(fields[.limits]),
             timeouts: readUpstreamTimeouts(fields[.timeouts]),
             isGRPCOnly: fields[.grpc].flatMap { checker.boolean($0, "grpc") },
-            proof: UpstreamTerms.Proof(tls: tls, token: token))
+            proof: UpstreamTerms.Proof(tls: tls, token: token),
+            conduct: readConduct(fields, name ?? ""))
         upstreams.append(draft)
         if let name, upstreamIndex[name] == nil { upstreamIndex[name] = upstreams.count - 1 }
+    }
+
+    private func readConduct(
+        _ fields: Fields<UpstreamKey>, _ name: String
+    ) -> UpstreamTerms.Conduct {
+        var conduct = UpstreamTerms.Conduct()
+        conduct.healthCheck = fields[.healthCheck].flatMap { readHealthCheck($0, upstream: name) }
+        conduct.ejection = fields[.ejection].flatMap(readEjection)
+        return conduct
     }
 
     /// An address, the path of a unix socket made relative to the file that names it.

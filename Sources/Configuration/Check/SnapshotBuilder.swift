@@ -62,6 +62,7 @@ final class SnapshotBuilder {
         let timeouts: UpstreamTimeouts
         let isGRPCOnly: Bool?
         let proof: UpstreamTerms.Proof
+        let conduct: UpstreamTerms.Conduct
         var hasMethodRoutes = false
         var hasOtherRoutes = false
         /// What a route to it alone holds, once there is one.
@@ -130,10 +131,12 @@ final class SnapshotBuilder {
     }
 
     private func makeTerms(_ draft: UpstreamDraft) -> UpstreamTerms {
-        UpstreamTerms(
+        var conduct = draft.conduct
+        conduct.isGRPCOnly = draft.isGRPCOnly ?? (draft.hasMethodRoutes && !draft.hasOtherRoutes)
+        return UpstreamTerms(
             name: draft.name, endpoints: draft.endpoints, proof: draft.proof,
             bounds: (draft.limits, draft.timeouts),
-            isGRPCOnly: draft.isGRPCOnly ?? (draft.hasMethodRoutes && !draft.hasOtherRoutes))
+            conduct: conduct)
     }
 
     private func warnOfUnused() {

@@ -112,7 +112,7 @@ enum ListenerKey: Int, LanguageKey {
 }
 
 enum UpstreamKey: Int, LanguageKey {
-    case name, endpoints, balance, grpc, limits, timeouts, tls, attachToken
+    case name, endpoints, balance, grpc, limits, timeouts, tls, attachToken, healthCheck, ejection
 
     static let table = makeTable("upstream")
 
@@ -147,6 +147,14 @@ enum UpstreamKey: Int, LanguageKey {
             Term(
                 "attach_token", .object(AttachTokenKey.table),
                 "A token that its requests carry instead of their own", byDefault: "none")
+        case .healthCheck:
+            Term(
+                "health_check", .unsupported,
+                "How endpoints are asked whether they are well", byDefault: "they are not asked")
+        case .ejection:
+            Term(
+                "ejection", .object(EjectionKey.table),
+                "When endpoints whose calls fail get none for a while", byDefault: "never")
         }
     }
 }

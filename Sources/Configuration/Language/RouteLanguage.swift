@@ -3,7 +3,7 @@
 enum RouteKey: Int, LanguageKey {
     case name, listeners, hostnames, matches, backends, respond, redirect, health
     case timeout, idleTimeout, messageLimits, rewrite, requestHeaders, responseHeaders, retry,
-        accessLog
+        accessLog, failures
 
     static let table = makeTable("route", oneOf: ["backends", "respond", "redirect", "health"])
 
@@ -50,6 +50,11 @@ enum RouteKey: Int, LanguageKey {
             Term(
                 "access_log", .choice(["on", "off"]),
                 "`off` leaves its exchanges out of the access log", byDefault: "on")
+        case .failures:
+            Term(
+                "failures", .object(FailuresKey.table),
+                "What counts against an endpoint where its upstream has `ejection`",
+                byDefault: "what says that the server is in trouble")
         }
     }
 

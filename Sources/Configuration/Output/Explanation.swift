@@ -176,6 +176,7 @@ public struct Explanation: Sendable {
                 "  to upstream \(upstream.name)\(refusal), weight \(backend.weight) of "
                     + "\(backends.totalWeight): " + Self.some(upstream.endpoints.map(\.description))
             )
+            lines += upstream.healthLines.map { "    " + $0 }
         }
         let upstreams = backends.backends.filter { $0.weight > 0 }.map(\.upstream)
         if !request.isGRPC, upstreams.allSatisfy({ snapshot.upstreams[$0].isGRPCOnly }) {
@@ -184,6 +185,9 @@ public struct Explanation: Sendable {
         if route.timeout > 0 { lines.append("  timeout: \(Duration.describe(route.timeout))") }
         if route.idleTimeout > 0 {
             lines.append("  idle timeout: \(Duration.describe(route.idleTimeout))")
+        }
+        if upstreams.contains(where: { snapshot.upstreams[$0].conduct.ejection != nil }) {
+            lines.append("  failures: " + route.failureWords(isGRPC: request.isGRPC))
         }
         if let path = route.rewrite?.path {
             lines.append("  path: rewritten to \(text(path.rewriting(request.path)))")

@@ -25,7 +25,8 @@ public enum LanguageSchema {
         AccessRuleKey.table, AccessItemKey.table, TokenConditionKey.table, ClaimConditionKey.table,
         AccessLogKey.table, MetricsKey.table, AdminKey.table, IdentityKey.table, TrustKey.table,
         ListenerTLSKey.table, UpstreamTLSKey.table, TokenIssuerKey.table, TokenKeysKey.table,
-        TokenSignerKey.table, AttachTokenKey.table,
+        TokenSignerKey.table, AttachTokenKey.table, EjectionKey.table, SuccessRateKey.table,
+        FailureShareKey.table, FailuresKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

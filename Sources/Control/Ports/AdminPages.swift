@@ -108,13 +108,14 @@ struct AdminPages {
         let upstreams = zip(facts.snapshot?.upstreams ?? [], facts.counts)
         return .array(
             upstreams.map { terms, counts in
-                .object([
-                    ("name", .string(terms.name)),
-                    ("endpoints", .array(terms.endpoints.map { .string("\($0.address)") })),
-                    ("connections", .number(counts.connectionCount)),
-                    ("requests", .number(counts.requestCount)),
-                    ("pending", .number(counts.pendingCount)),
-                ])
+                .object(
+                    [
+                        ("name", .string(terms.name)),
+                        ("endpoints", .array(terms.endpoints.map { .string("\($0.address)") })),
+                        ("connections", .number(counts.connectionCount)),
+                        ("requests", .number(counts.requestCount)),
+                        ("pending", .number(counts.pendingCount)),
+                    ] + HealthFigures(terms, counts).members)
             })
     }
 

@@ -139,6 +139,7 @@ struct MetricsPage {
                 "weir_upstream_panics_total", [("upstream", terms.name)],
                 UInt64(clamping: counts.panicCount))
         }
+        HealthFigures.write(upstreams, to: &page)
     }
 
     // MARK: Requests

@@ -254,6 +254,7 @@ public final class Worker {
         switch workspace.system.connect(to: endpoint.address, options) {
         case .failed(let errno):
             workspace.counters.add(.upstreamConnectFailures)
+            pool.connectFailed(to: endpoint, self)
             if endpoint.connectionFailed(workspace) <= 1 {
                 let place = "upstream=\(pool.name) endpoint=\(endpoint.address)"
                 workspace.log.write(.warning, "connect failed \(place) errno=\(errno)")

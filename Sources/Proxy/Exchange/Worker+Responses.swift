@@ -132,8 +132,9 @@ extension Worker {
 
     /// The server's connection ended under the attempt.
     func upstreamLost(_ attempt: Attempt, _ reason: StaticString) {
-        guard let end = closed(attempt, HTTP2Code.internalError.rawValue) else { return }
         var error = ProxyError(.upstreamLost, .upstream, "\(reason)")
+        if attempt.state != .abandoned, !attempt.response.flow.isEnded { judge(attempt, error) }
+        guard let end = closed(attempt, HTTP2Code.internalError.rawValue) else { return }
         error.reset = end.reset
         attempt.exchange.use { answer($0, error) }
     }
@@ -144,6 +145,11 @@ extension Worker {
         guard let connection = attempt.upstream.connection else { return nil }
         let wasAbandoned = attempt.state == .abandoned
         let goAway = connection.use { $0.session.farewell.receivedCode }
+        if wasAbandoned || attempt.response.flow.isEnded {
+            judge(attempt)
+        } else {
+            judge(attempt, resetError(attempt, code, goAway: goAway))
+        }
         attempt.state = .closed
         connection.use {
             $0.detach(attempt, workspace)
@@ -236,7 +242,10 @@ extension Worker {
 
     /// Gives up what was begun and tells the caller why.
     func fail(_ exchange: Exchange, _ error: ProxyError) {
-        exchange.attempt.use { abandon($0) }
+        exchange.attempt.use {
+            judge($0, error)
+            abandon($0)
+        }
         answer(exchange, error)
     }
 

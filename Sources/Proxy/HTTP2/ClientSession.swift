@@ -100,6 +100,7 @@ final class ClientSession: HTTP2Session {
             attempt(of: header.stream_id)?.use { $0.wasReset = true }
             workspace.use { trip(budget.streamReset(isEarly: false, now: $0.now)) }
         case NGHTTP2_GOAWAY.rawValue:
+            farewell.isReceived = true
             farewell.receivedCode = unsafe frame.pointee.goaway.error_code
             notes.goAway = unsafe GoAway(
                 lastStreamID: frame.pointee.goaway.last_stream_id,

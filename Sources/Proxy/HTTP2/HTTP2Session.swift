@@ -36,6 +36,8 @@ class HTTP2Session {
     /// How the connection ends, as far as that was said: for the accounts of what was on it. Codes
     /// are NO_ERROR where nothing was sent or received.
     struct Farewell: BitwiseCopyable {
+        /// The peer has sent GOAWAY.
+        var isReceived = false
         /// Weir ended it.
         var isTerminated = false
         var limit: Limit?

@@ -29,6 +29,10 @@ final class Attempt {
     private(set) var status: UInt16 = 0
     /// Of the response's headers or trailers.
     var grpcStatus = ExchangeAccount.noStatus
+    /// What it says of its endpoint's health was told.
+    var isJudged = false
+    /// Its end decides whether its endpoint returns.
+    var isProbe = false
     /// The server sent RST_STREAM.
     var wasReset = false
     private(set) var fault: Fault?
@@ -192,6 +196,8 @@ final class Attempt {
             gate = GRPCMessageGate()
         }
         failedToSend = false
+        isJudged = false
+        isProbe = false
         state = .idle
         pool = nil
         nextPending = nil

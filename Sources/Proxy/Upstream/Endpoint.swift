@@ -19,11 +19,20 @@ final class Endpoint {
     private var resumption: TLSResumption?
     /// True once it left the configuration.
     private(set) var isRetired = false
-    /// False where it is to get no requests while enough others can take them.
-    var isAvailable = true
+    /// What all workers know of it.
+    let record: EndpointRecord
+    /// What its calls became since they were last handed to the record; where rates are counted.
+    var tally = Outliers.Tally()
 
-    init(_ terms: EndpointTerms, id: UInt32, _ timeouts: UpstreamTimeouts) {
+    /// False where it is to get no requests while enough others can take them.
+    @inline(always)
+    var isAvailable: Bool { record.isAvailable }
+
+    init(
+        _ terms: EndpointTerms, id: UInt32, _ record: EndpointRecord, _ timeouts: UpstreamTimeouts
+    ) {
         self.terms = terms
+        self.record = record
         self.id = id
         packedAddress = PackedAddress(terms.address)
         backoff = Backoff(base: timeouts.backoffBase, max: timeouts.backoffMax)

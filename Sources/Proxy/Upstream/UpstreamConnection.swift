@@ -224,6 +224,7 @@ final class UpstreamConnection: Connection {
 
     private func fail(_ reason: String, _ worker: Worker) {
         let failures = endpoint.use { $0.connectionFailed(worker.workspace) }
+        pool.use { pool in endpoint.use { pool.connectFailed(to: $0, worker) } }
         worker.workspace.counters.add(.upstreamConnectFailures)
         if failures <= 1 {
             worker.workspace.log.write(

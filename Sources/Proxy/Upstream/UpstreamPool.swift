@@ -27,11 +27,13 @@ final class UpstreamPool {
     private var attached: AttachedToken?
     private(set) var token: AttachedTokens.Entry?
     private let counts: UpstreamCounts
-    private var endpoints: [Endpoint] = []
+    private(set) var endpoints: [Endpoint] = []
     // Looked at for every request, see Exchange: without counting.
     @safe @exclusivity(unchecked) private var balancer = Balancer()
     /// When the log may be told again that few endpoints are available.
     private var panicQuietUntil = Int64.min
+    // Asked at every call's end, see Exchange.
+    @safe @exclusivity(unchecked) var watch: EndpointWatch
     /// Endpoints that left the configuration and still have connections.
     private var retiredEndpoints: [Endpoint] = []
     private var firstWaiting: Borrowed<Attempt>?
@@ -50,8 +52,11 @@ final class UpstreamPool {
         shortName = ShortName(terms.name)
         self.terms = terms
         self.counts = counts
+        watch = EndpointWatch(counts.health, terms.conduct.ejection)
         endpoints = terms.endpoints.map {
-            Endpoint($0, id: workspace.nextEndpointSerial(), terms.timeouts)
+            Endpoint(
+                $0, id: workspace.nextEndpointSerial(), counts.health.record(of: $0.address),
+                terms.timeouts)
         }
         balancer.look(at: endpoints, now: workspace.now, draw: workspace.system.random())
     }
@@ -60,14 +65,15 @@ final class UpstreamPool {
         (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
     }
 
-    /// Whether a server can be reached, as far as is known: one is connected to, or the last try
-    /// did not fail. Endpoints that failed are tried again on the way, when their time has come.
+    /// Whether a server can be reached, as far as is known: one that is neither unhealthy nor
+    /// ejected is connected to, or the last try did not fail. Endpoints that failed are tried again
+    /// on the way, when their time has come.
     func isReachable(_ worker: Worker) -> Bool {
         if isRetired { return false }
         for endpoint in endpoints where endpoint.hasFailed && endpoint.needsConnection {
             connect(to: endpoint, worker)
         }
-        return endpoints.contains { $0.established > 0 || !$0.hasFailed }
+        return endpoints.contains { $0.isAvailable && ($0.established > 0 || !$0.hasFailed) }
     }
 
     func forgetSeries() {
@@ -120,6 +126,9 @@ final class UpstreamPool {
     /// that have none are connected to meanwhile.
     private func pick(_ attempt: Attempt, _ worker: Worker) -> Borrowed<UpstreamConnection>? {
         if balancer.isOutdated(now: worker.workspace.now) { look(worker) }
+        if watch.isProbeDue(now: worker.workspace.now), let connection = probe(attempt, worker) {
+            return connection
+        }
         let tried = attempt.exchange.use { $0.tried }
         let start = balancer.start()
         let count = balancer.candidates.count
@@ -197,7 +206,7 @@ final class UpstreamPool {
         return balancer.candidates.contains { $0.use { $0.awaited > 0 } }
     }
 
-    private func connect(to endpoint: Endpoint, _ worker: Worker) {
+    func connect(to endpoint: Endpoint, _ worker: Worker) {
         guard endpoint.mayConnect(now: worker.workspace.now) else { return }
         guard counts.connections.load(ordering: .relaxed) < terms.limits.connections else {
             worker.exceeded(.upstreamConnections, "upstream=\(name)")
@@ -341,6 +350,7 @@ final class UpstreamPool {
             && newTLS?.terms.digest == tls?.terms.digest
         terms = newTerms
         tls = newTLS
+        watch.update(newTerms.conduct.ejection, endpoints, worker)
         var kept = keepsConnections ? endpoints : []
         let updated = newTerms.endpoints.map { terms in
             if let index = kept.firstIndex(where: { $0.address == terms.address }) {
@@ -349,7 +359,8 @@ final class UpstreamPool {
                 return endpoint
             }
             let id = worker.workspace.nextEndpointSerial()
-            return Endpoint(terms, id: id, newTerms.timeouts)
+            let record = counts.health.record(of: terms.address)
+            return Endpoint(terms, id: id, record, newTerms.timeouts)
         }
         let leaving = keepsConnections ? kept : endpoints
         endpoints = updated
@@ -381,6 +392,7 @@ public final class UpstreamCounts: Sendable {
     let requests = Atomic<Int>(0)
     let pending = Atomic<Int>(0)
     let panics = Atomic<Int>(0)
+    public let health = UpstreamHealth()
 
     public init() {}
 
