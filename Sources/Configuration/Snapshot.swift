@@ -129,6 +129,7 @@ public final class UpstreamTerms: Sendable {
     public var isGRPCOnly: Bool { conduct.isGRPCOnly }
     public let proof: Proof
     public let conduct: Conduct
+    public var balance: BalanceTerms { conduct.balance }
     /// Nil is cleartext.
     public var tls: ClientTLSTerms? { proof.tls }
 
@@ -146,6 +147,7 @@ public final class UpstreamTerms: Sendable {
     /// What its requests are, and how its endpoints are watched.
     public struct Conduct: Sendable {
         public var isGRPCOnly = false
+        public var balance = BalanceTerms()
         /// Nil: endpoints are not asked how they are.
         public var healthCheck: HealthCheckTerms?
         /// Nil: none is ejected.

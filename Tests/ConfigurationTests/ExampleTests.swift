@@ -140,6 +140,13 @@ import Wire
             file: "config/access.yaml", listener: "edge", target: "GET /status",
             client: "192.0.2.1", route: "status", verdict: .forwarded,
             says: "access: allowed by rule health, allow 1"),
+        Question(
+            file: "config/balancing.yaml", target: "shop.Orders/Get", route: "orders",
+            verdict: .forwarded,
+            says: "  to upstream orders, weight 1 of 1: 10.0.0.7:50051, 10.0.0.8:50051 (weight 2)"),
+        Question(
+            file: "config/balancing.yaml", target: "shop.Search/Find", route: "search",
+            verdict: .forwarded, says: "    balance: the shortest wait (peak_ewma)"),
     ]
 
     @Test("the examples do with requests what they say", arguments: questions)

@@ -54,7 +54,6 @@ extension SnapshotBuilder {
                     + "\(checker.tree.place(upstreams[first].node))",
                 expected: "a name of its own")
         }
-        if let balance = fields[.balance] { checkBalance(balance) }
         let tls = fields[.tls].flatMap(readUpstreamTLS)
         let token = fields[.attachToken].flatMap { readAttachedToken($0, tls?.identity) }
         let draft = UpstreamDraft(
@@ -74,6 +73,7 @@ extension SnapshotBuilder {
     ) -> UpstreamTerms.Conduct {
         var conduct = UpstreamTerms.Conduct()
         conduct.healthCheck = fields[.healthCheck].flatMap { readHealthCheck($0, upstream: name) }
+        conduct.balance = fields[.balance].map(readBalance) ?? BalanceTerms()
         conduct.ejection = fields[.ejection].flatMap(readEjection)
         return conduct
     }
@@ -120,20 +120,6 @@ extension SnapshotBuilder {
         checker.fail(
             .conflict, node, "listener '\(other.name)' has the address \(address) already",
             expected: "an address of its own")
-    }
-
-    private func checkBalance(_ node: NodeID) {
-        let later = ["least_request", "peak_ewma", "ring_hash", "random", "weighted_round_robin"]
-        let isLater =
-            checker.tree.kind(node) == .mapping
-            || later.contains { checker.tree.bytes(node).elementsEqual($0.utf8) }
-        if isLater {
-            checker.fail(
-                .unsupported, node, "\(checker.found(node)) is not yet supported as a balance",
-                expected: "round_robin")
-        } else {
-            _ = checker.choice(node, "the balance", ["round_robin"])
-        }
     }
 
     private func readEndpoints(_ node: NodeID) -> [EndpointTerms] {

@@ -125,7 +125,8 @@ enum UpstreamKey: Int, LanguageKey {
                 "Its addresses, in the forms of a listener's, at least one", required: true)
         case .balance:
             Term(
-                "balance", .choice(["round_robin"]), "How requests are spread over endpoints",
+                "balance", .either([BalanceKey.algorithms, .object(BalanceKey.table)]),
+                "How requests are spread over endpoints",
                 byDefault: "round_robin")
         case .grpc:
             Term(

@@ -176,6 +176,9 @@ public struct Explanation: Sendable {
                 "  to upstream \(upstream.name)\(refusal), weight \(backend.weight) of "
                     + "\(backends.totalWeight): " + Self.some(upstream.endpoints.map(\.description))
             )
+            if upstream.endpoints.count > 1 {
+                lines.append("    balance: \(upstream.balance.words)")
+            }
             lines += upstream.healthLines.map { "    " + $0 }
         }
         let upstreams = backends.backends.filter { $0.weight > 0 }.map(\.upstream)

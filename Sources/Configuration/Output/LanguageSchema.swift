@@ -18,6 +18,7 @@ public enum LanguageSchema {
     static let tables: [ObjectTerms] = [
         RootKey.table, ListenerKey.table, OptionObjects.downstreamLimits,
         OptionObjects.downstreamTimeouts, UpstreamKey.table, EndpointKey.table,
+        BalanceKey.table,
         OptionObjects.upstreamLimits, OptionObjects.upstreamTimeouts,
         RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,

@@ -150,6 +150,7 @@ extension Worker {
         } else {
             judge(attempt, resetError(attempt, code, goAway: goAway))
         }
+        attemptEnded(attempt)
         attempt.state = .closed
         connection.use {
             $0.detach(attempt, workspace)

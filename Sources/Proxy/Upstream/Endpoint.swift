@@ -24,6 +24,9 @@ final class Endpoint {
     /// What its calls became since they were last handed to the record; where rates are counted.
     var tally = Outliers.Tally()
 
+    /// Where latency is measured, once something has ended.
+    var latency: LatencyEstimate?
+
     /// False where it is to get no requests while enough others can take them.
     @inline(always)
     var isAvailable: Bool { record.isAvailable }
@@ -57,6 +60,14 @@ final class Endpoint {
     var awaited: Int {
         var count = 0
         for connection in connections where connection.isAwaited { count += 1 }
+        return count
+    }
+
+    /// Requests that its server works on for this worker. The connections' own lists are counted,
+    /// so that no end of an attempt can be missed.
+    var inFlight: Int {
+        var count = 0
+        for index in 0..<borrowed.count { count &+= borrowed[index].use { $0.attempts.count } }
         return count
     }
 

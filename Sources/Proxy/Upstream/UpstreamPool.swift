@@ -29,7 +29,7 @@ final class UpstreamPool {
     private let counts: UpstreamCounts
     private(set) var endpoints: [Endpoint] = []
     // Looked at for every request, see Exchange: without counting.
-    @safe @exclusivity(unchecked) private var balancer = Balancer()
+    @safe @exclusivity(unchecked) private var balancer: Balancer
     /// When the log may be told again that few endpoints are available.
     private var panicQuietUntil = Int64.min
     // Asked at every call's end, see Exchange.
@@ -58,8 +58,13 @@ final class UpstreamPool {
                 $0, id: workspace.nextEndpointSerial(), counts.health.record(of: $0.address),
                 terms.timeouts)
         }
-        balancer.look(at: endpoints, now: workspace.now, draw: workspace.system.random())
+        balancer = Balancer(terms.balance, draw: workspace.system.random())
+        balancer.look(at: endpoints, now: workspace.now)
     }
+
+    /// What attempts took is to be known.
+    @inline(always)
+    var measuresLatency: Bool { balancer.terms.algorithm == .peakEWMA }
 
     var hasConnections: Bool {
         (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
@@ -130,10 +135,12 @@ final class UpstreamPool {
             return connection
         }
         let tried = attempt.exchange.use { $0.tried }
-        let start = balancer.start()
         let count = balancer.candidates.count
+        let first = balancer.start { load(at: $0, worker) }
+        var start = first
         var second: (connection: Borrowed<UpstreamConnection>, index: Int)?
-        for offset in 0..<count {
+        for offset in 0..<balancer.looks {
+            if offset == 1 { start = balancer.restart(after: first) }
             var index = start &+ offset
             if index >= count { index &-= count }
             let endpoint = balancer.candidates[index]
@@ -157,11 +164,28 @@ final class UpstreamPool {
         return second.connection
     }
 
+    /// How much a candidate has to do, in its algorithm's measure; infinite where it can take
+    /// nothing.
+    private func load(at index: Int, _ worker: Worker) -> Double {
+        balancer.candidates[index].use { endpoint in
+            guard endpoint.connectionWithRoom != nil else {
+                if endpoint.needsConnection { connect(to: endpoint, worker) }
+                return .infinity
+            }
+            let inFlight = endpoint.inFlight
+            guard measuresLatency else { return Double(inFlight) }
+            let terms = balancer.terms.latency
+            let now = worker.workspace.now
+            let latency = endpoint.latency ?? LatencyEstimate(terms, now: now)
+            return latency.cost(inFlight: inFlight, now: now, terms)
+        }
+    }
+
     /// Which endpoints are available.
     private func look(_ worker: Worker) {
         let workspace = worker.workspace
         let wasPanicking = balancer.isPanicking
-        balancer.look(at: endpoints, now: workspace.now, draw: workspace.system.random())
+        balancer.look(at: endpoints, now: workspace.now)
         guard balancer.isPanicking != wasPanicking else { return }
         if balancer.isPanicking {
             workspace.counters.add(.upstreamPanics)
@@ -364,6 +388,7 @@ final class UpstreamPool {
         }
         let leaving = keepsConnections ? kept : endpoints
         endpoints = updated
+        balancer.update(newTerms.balance)
         look(worker)
         for endpoint in leaving {
             retiredEndpoints.append(endpoint)
