@@ -17,6 +17,8 @@ public final class Snapshot: Sendable {
     public let tokens: TokenTerms
     public let signers: [TokenSignerTerms]
     public let expiries: [Expiry]
+    /// Listeners and routes name positions in this list.
+    public let rateLimits: [RateLimit]
 
     /// When a certificate, an authority or a list that the configuration names ends.
     public struct Expiry: Sendable {
@@ -36,6 +38,7 @@ public final class Snapshot: Sendable {
         public var tokens = TokenTerms.none
         public var signers: [TokenSignerTerms] = []
         public var expiries: [Expiry] = []
+        public var rateLimits: [RateLimit] = []
 
         public init(access: AccessTable) { self.access = access }
     }
@@ -54,6 +57,7 @@ public final class Snapshot: Sendable {
         tokens = process.tokens
         signers = process.signers
         expiries = process.expiries
+        rateLimits = process.rateLimits
     }
 }
 
@@ -68,10 +72,19 @@ public final class ListenerTerms: Sendable {
     public let limits: DownstreamLimits
     public let timeouts: DownstreamTimeouts
     public let intake: Intake
+    public var rateLimits: RateLimits { intake.rateLimits }
     /// Nil is cleartext.
     public let tls: ServerTLSTerms?
     /// Servers are told who the client has proven to be.
     public let forwardsClient: Bool
+
+    /// Positions in the snapshot's list.
+    public struct RateLimits: Sendable, Equatable {
+        /// Before anything is asked about peer and token.
+        public var first: [Int] = []
+        /// After the access rules.
+        public var identified: [Int] = []
+    }
 
     /// What is asked of requests, and done to them, before they are routed.
     public struct Intake: Sendable {
@@ -98,6 +111,7 @@ public final class ListenerTerms: Sendable {
         public var refusesLoops = true
         /// Nil: nobody is believed about the client, and servers are told nothing of it.
         public var trustedProxies: TrustedProxies?
+        public var rateLimits = RateLimits()
 
         public init() {}
     }

@@ -309,6 +309,7 @@ public final class Controller {
             $0.sources = installation.snapshot.telemetry.admin == nil ? [] : sources
             $0.connections = installation.sockets.map(\.connections)
             $0.counts = installation.counts
+            $0.buckets = installation.buckets
             $0.loadedAt = Waiting.nowSince1970()
             $0.lastErrors = []
             $0.reloads.installed += 1

@@ -1,9 +1,10 @@
 internal import Configuration
 internal import Proxy
+internal import Rules
 internal import Wire
 
 /// What survives reloads in the whole process: listening sockets by address, an upstream's counts
-/// by name, TLS by what it is made from.
+/// by name, rate limits' buckets by name and key, TLS by what it is made from.
 struct SharedResources {
     enum Failure: Error, CustomStringConvertible {
         case listening(ListenError)
@@ -21,6 +22,7 @@ struct SharedResources {
     private let inherited: InheritedSockets
     private var sockets: [SocketAddress: ListeningSocket] = [:]
     private var counts: [String: UpstreamCounts] = [:]
+    private var buckets: [String: (limit: RateLimit, table: BucketTable)] = [:]
     private var servers: [[UInt8]: ServerTLS] = [:]
     private var clients: [[UInt8]: ClientTLS] = [:]
     private let tickets = TicketKeys()
@@ -46,11 +48,25 @@ struct SharedResources {
         for upstream in snapshot.upstreams {
             nextCounts[upstream.name] = counts[upstream.name] ?? UpstreamCounts()
         }
+        keepBuckets(of: snapshot.rateLimits)
         sockets = nextSockets
         counts = nextCounts
         return Installation(
             snapshot, sockets: snapshot.listeners.compactMap { nextSockets[$0.address] },
-            counts: snapshot.upstreams.compactMap { nextCounts[$0.name] }, tls: tls)
+            counts: snapshot.upstreams.compactMap { nextCounts[$0.name] }, tls: tls,
+            buckets: snapshot.rateLimits.compactMap { buckets[$0.name]?.table })
+    }
+
+    /// Those that mean the same callers stay, with what was taken from them.
+    private mutating func keepBuckets(of limits: [RateLimit]) {
+        var next: [String: (limit: RateLimit, table: BucketTable)] = [:]
+        for limit in limits {
+            let known = buckets[limit.name].flatMap { entry in
+                entry.limit.hasSameKeys(as: limit) ? entry.table : nil
+            }
+            next[limit.name] = (limit, known ?? BucketTable(keys: limit.keys))
+        }
+        buckets = next
     }
 
     /// Those whose terms mean the same as before are the same, sessions that they gave included.

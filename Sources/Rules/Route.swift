@@ -24,6 +24,7 @@ public final class Route: Sendable {
     /// False where its exchanges have no line in the access log.
     public let isLogged: Bool
     private let failures: FailureSet
+    public let rateLimits: RouteRateLimits
 
     public enum Action: Sendable {
         case forward(WeightedBackends)
@@ -42,6 +43,7 @@ public final class Route: Sendable {
         public var isGRPCOnly = false
         public var isLogged = true
         public var failures = FailureSet.standard
+        public var rateLimits: [Int] = []
         public init() {}
     }
 
@@ -64,6 +66,7 @@ public final class Route: Sendable {
         isGRPCOnly = terms.isGRPCOnly
         isLogged = terms.isLogged
         failures = terms.failures
+        rateLimits = RouteRateLimits(terms.rateLimits, route: name)
     }
 
     /// What counts against an endpoint; for those who show it.

@@ -20,6 +20,12 @@ public struct IPAddress: BitwiseCopyable, Hashable, Sendable {
     public static var unknown: IPAddress { IPAddress(.none) }
     static var unix: IPAddress { IPAddress(.unix) }
 
+    /// What one subscriber has: of IPv6 the network of 64 bits, which holds any number of addresses
+    /// that cost nothing; of the rest the address itself.
+    public var subscriber: IPAddress {
+        family == .ipv6 ? IPAddress(.ipv6, high: high, low: 0) : self
+    }
+
     public init(ipv4: UInt32) { self.init(.ipv4, low: UInt64(ipv4)) }
 
     public init(high: UInt64, low: UInt64) {

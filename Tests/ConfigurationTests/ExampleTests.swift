@@ -47,7 +47,18 @@ import Wire
             file: "config/minimal.yaml", target: "Service", route: nil, verdict: .refused,
             says: "refused: the path is not in gRPC's grammar: UNIMPLEMENTED"),
         Question(
-            file: "config/gateway.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            route: "orders", verdict: .forwarded,
+            says: "  per-address: 100/s, burst 200, by client"),
+        Question(
+            file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            route: "orders", verdict: .forwarded,
+            says: "  per-tenant: 20/s, burst 20, by header x-tenant and method, dry run"),
+        Question(
+            file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Report",
+            route: "reports", verdict: .forwarded, says: "  reports: 30/m, burst 5"),
+        Question(
+            file: "config/gateway.yaml", listener: "edge", target: "orders.v1.Orders/Ge",
             authority: "EU.orders.example:8080", route: "orders", verdict: .forwarded,
             says: "  to upstream orders-canary, weight 5 of 100: 10.0.1.7:50051"),
         Question(

@@ -22,6 +22,21 @@ import Wire
         #expect(connects("a") && connects("b") && connects("c"))
     }
 
+    @Test("a rate limit's buckets stay by name, unless they mean other callers")
+    func buckets() throws {
+        func tables(_ limits: String...) throws -> [BucketTable] {
+            try resources.installation(of: snapshot(["a"], upstreams: ["u"], limits)).buckets
+        }
+        var resources = SharedResources(InheritedSockets(names: []))
+        let first = try tables("{name: x, rate: 1/s}", "{name: y, rate: 1/s, by: [source]}")
+        let second = try tables(
+            "{name: y, rate: 9/h, burst: 7, by: [source]}", "{name: x, rate: 2/s, by: [source]}")
+        #expect(second[0] === first[1])
+        #expect(second[1] !== first[0])
+        let third = try tables("{name: y, rate: 9/h, by: [source], keys: 64}")
+        #expect(third[0] !== first[1] && third[0].capacity == 64)
+    }
+
     @Test("a listener that is not needed any more is closed with its last owner")
     func closed() throws {
         var resources = SharedResources(InheritedSockets(names: []))
@@ -50,13 +65,16 @@ import Wire
         #expect(after.counts[0] === before.counts[0])
     }
 
-    private func snapshot(_ sockets: [String], upstreams: [String]) throws -> Snapshot {
+    private func snapshot(
+        _ sockets: [String], upstreams: [String], _ limits: [String] = []
+    ) throws -> Snapshot {
         var text = "listeners:\n"
         for name in sockets {
             text += "  - {name: \(name.last ?? "a"), address: \"unix:\(folder.at(name))\"}\n"
         }
         text += "upstreams:\n"
         for name in upstreams { text += "  - {name: \(name), endpoints: [127.0.0.1:1]}\n" }
+        text += "rate_limits: [\(limits.joined(separator: ", "))]\n"
         text += "access: {default: allow}\n"
         let sources = [Source(name: "weir.yaml", text: text)]
         return try #require(ConfigurationLoader.load(sources: sources, environment: [:]).snapshot)

@@ -42,6 +42,7 @@ enum BoundaryFiles {
         "Sources/Proxy/HTTP2/HTTP2Session.swift": [.exclusivity: 7],
         "Sources/Proxy/HTTP2/ServerSession.swift": [.exclusivity: 2],
         "Sources/Proxy/Listener/Listener.swift": [.exclusivity: 2],
+        "Sources/Proxy/Loop/BucketTable.swift": [.sendable: 1],
         "Sources/Proxy/Loop/CounterBlock.swift": [.sendable: 1],
         "Sources/Proxy/Loop/LineBuffer.swift": [.exclusivity: 2],
         "Sources/Proxy/Loop/RecordRing.swift": [.exclusivity: 4, .sendable: 1],

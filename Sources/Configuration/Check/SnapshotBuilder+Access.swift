@@ -305,7 +305,7 @@ extension SnapshotBuilder {
     }
 
     /// A name, or a JSON Pointer (RFC 6901) through objects.
-    private func claimPath(_ node: NodeID) -> [[UInt8]]? {
+    func claimPath(_ node: NodeID) -> [[UInt8]]? {
         guard let bytes = checker.bytes(node, "a claim's name"), !bytes.isEmpty else { return nil }
         guard bytes.first == 0x2f else { return [Array(bytes)] }
         let parts = bytes.dropFirst().split(separator: 0x2f, omittingEmptySubsequences: false)

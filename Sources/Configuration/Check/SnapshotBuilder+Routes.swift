@@ -119,6 +119,7 @@ extension SnapshotBuilder {
         terms.messages = fields[.messageLimits].map(readMessageLimits) ?? .none
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.failures = fields[.failures].flatMap(readFailures) ?? .standard
+        terms.rateLimits = fields[.rateLimits].map { readRateLimits($0) } ?? []
         terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
         terms.requestHeaders = fields[.requestHeaders].flatMap {
             readEdits($0, ofRequests: true, isMethod: terms.isGRPCOnly)

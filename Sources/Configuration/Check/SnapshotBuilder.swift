@@ -24,6 +24,7 @@ final class SnapshotBuilder {
     var usedNames: Set<NodeID> = []
     var tokenIssuers: [TokenIssuerDraft] = []
     var tokenSigners: [Named<TokenSignerTerms>] = []
+    var rateLimits: [RateLimitDraft] = []
     var listeners: [ListenerDraft] = []
     var upstreams: [UpstreamDraft] = []
     var routes: [Route] = []
@@ -85,6 +86,7 @@ final class SnapshotBuilder {
         for node in sections.trust { addTrust(node) }
         for node in sections.tokenIssuers { addTokenIssuer(node) }
         for node in sections.tokenSigners { addTokenSigner(node) }
+        for node in sections.rateLimits { addRateLimit(node) }
         for node in sections.listeners { addListener(node) }
         for node in sections.upstreams { addUpstream(node) }
         routes.reserveCapacity(sections.routes.count)
@@ -108,6 +110,7 @@ final class SnapshotBuilder {
         process.tokens = TokenTerms(tokenIssuers.map(\.terms))
         process.signers = tokenSigners.compactMap(\.value)
         process.expiries = expiries
+        process.rateLimits = rateLimits.map(\.limit)
         return Snapshot(
             revision: digest.text, listeners: zip(listeners, tables).compactMap(makeTerms),
             upstreams: upstreams.map(makeTerms), routes: routes, process: process)
@@ -150,6 +153,7 @@ final class SnapshotBuilder {
         for entry in trust where !usedNames.contains(entry.node) {
             checker.fail(.unused, entry.node, "nothing uses trust entry '\(entry.name)'")
         }
+        warnOfUnusedLimits()
         for signer in tokenSigners where !usedNames.contains(signer.node) {
             checker.fail(.unused, signer.node, "nothing uses token signer '\(signer.name)'")
         }
@@ -163,6 +167,7 @@ extension SnapshotBuilder {
         var trust: [NodeID] = []
         var tokenIssuers: [NodeID] = []
         var tokenSigners: [NodeID] = []
+        var rateLimits: [NodeID] = []
         var listeners: [NodeID] = []
         var upstreams: [NodeID] = []
         var routes: [NodeID] = []
@@ -198,6 +203,9 @@ extension SnapshotBuilder {
                 case .tokenSigners:
                     sections.tokenSigners += checker.items(
                         value, "token signers", 0...TokenTerms.issuersMax)
+                case .rateLimits:
+                    sections.rateLimits += checker.items(
+                        value, "rate limits", 0...Self.rateLimitsMax)
                 case .access: takeOnce(value, "access", &sections.access)
                 case .accessLog: takeOnce(value, "access_log", &sections.accessLog)
                 case .metrics: takeOnce(value, "metrics", &sections.metrics)

@@ -2,7 +2,8 @@
 
 enum RootKey: Int, LanguageKey {
     case listeners, upstreams, routes, access
-    case identities, trust, tokenIssuers, tokenSigners, accessLog, metrics, admin, watch
+    case identities, trust, tokenIssuers, tokenSigners, rateLimits, accessLog, metrics, admin,
+        watch
 
     static let table = makeTable("configuration")
 
@@ -39,6 +40,10 @@ enum RootKey: Int, LanguageKey {
             Term(
                 "token_signers", .list(.object(TokenSignerKey.table), min: 0),
                 "Tokens that Weir makes", byDefault: "none")
+        case .rateLimits:
+            Term(
+                "rate_limits", .list(.object(RateLimitKey.table), min: 0),
+                "Rates that listeners and routes hold requests to", byDefault: "none")
         case .accessLog:
             Term(
                 "access_log", .object(AccessLogKey.table), "A line for each exchange",
@@ -60,7 +65,8 @@ enum RootKey: Int, LanguageKey {
 }
 
 enum ListenerKey: Int, LanguageKey {
-    case name, address, tls, paths, requestID, loops, limits, timeouts, trustedProxies
+    case name, address, tls, paths, requestID, loops, limits, timeouts, trustedProxies,
+        rateLimits
 
     static let table = makeTable("listener")
 
@@ -107,6 +113,11 @@ enum ListenerKey: Int, LanguageKey {
                 "Proxies in front, whose `x-forwarded-for` is believed; with this key, even empty, "
                     + "servers are told who the client is", byDefault: "nothing is believed or told"
             )
+        case .rateLimits:
+            Term(
+                "rate_limits", .list(.name),
+                "Rate limits of all its requests, by name; those by `peer` or `claim` hold after "
+                    + "the access rules, the others before", byDefault: "none")
         }
     }
 }

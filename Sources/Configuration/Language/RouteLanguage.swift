@@ -3,7 +3,7 @@
 enum RouteKey: Int, LanguageKey {
     case name, listeners, hostnames, matches, backends, respond, redirect, health
     case timeout, idleTimeout, messageLimits, rewrite, requestHeaders, responseHeaders, retry,
-        accessLog, failures
+        accessLog, failures, rateLimits
 
     static let table = makeTable("route", oneOf: ["backends", "respond", "redirect", "health"])
 
@@ -55,6 +55,10 @@ enum RouteKey: Int, LanguageKey {
                 "failures", .object(FailuresKey.table),
                 "What counts against an endpoint where its upstream has `ejection`",
                 byDefault: "what says that the server is in trouble")
+        case .rateLimits:
+            Term(
+                "rate_limits", .list(.name), "Rate limits of its requests, by name",
+                byDefault: "none")
         }
     }
 

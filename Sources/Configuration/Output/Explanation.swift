@@ -86,16 +86,25 @@ public struct Explanation: Sendable {
                 + "(\(listener.address))")
         lines += notes
         guard isValid() else { return }
+        explainLimits(listener.rateLimits.first, "rate limits first")
         let access = Self.access(request, at: listener, in: snapshot)
         lines += access.lines
         let isAllowed = access.isAllowed
+        explainLimits(listener.rateLimits.identified, "rate limits after access")
         findRoute()
         guard let route else {
             lines.append("route: none: " + (request.isGRPC ? "UNIMPLEMENTED" : "404"))
             return
         }
+        explainLimits(route.rateLimits.positions, "rate limits of route \(route.name)")
         explain(route, prefix: isAllowed ? "" : "were it allowed, ")
         if !isAllowed { verdict = .refused }
+    }
+
+    private mutating func explainLimits(_ positions: [Int], _ title: String) {
+        if positions.isEmpty { return }
+        lines.append("\(title):")
+        for position in positions { lines.append("  \(snapshot.rateLimits[position].words)") }
     }
 
     /// What is refused before routing.

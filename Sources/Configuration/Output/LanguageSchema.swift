@@ -27,7 +27,7 @@ public enum LanguageSchema {
         AccessLogKey.table, MetricsKey.table, AdminKey.table, IdentityKey.table, TrustKey.table,
         ListenerTLSKey.table, UpstreamTLSKey.table, TokenIssuerKey.table, TokenKeysKey.table,
         TokenSignerKey.table, AttachTokenKey.table, EjectionKey.table, SuccessRateKey.table,
-        FailureShareKey.table, FailuresKey.table,
+        FailureShareKey.table, FailuresKey.table, RateLimitKey.table, RateLimitPartKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

@@ -97,6 +97,9 @@ extension OutlineChange: CustomStringConvertible {
             return has(["endpoints"])
                 ? "connections to endpoints that left end with their last request"
                 : "holds from the next request on"
+        case ("rate_limits", .changed):
+            return has(["by", "keys"])
+                ? "it begins with full buckets" : "its buckets keep what was taken from them"
         case ("routes", _), ("access", _): return "holds from the next request on"
         default: return nil
         }

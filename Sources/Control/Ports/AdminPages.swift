@@ -19,6 +19,7 @@ struct AdminPages {
             "/status": (["GET", "HEAD"], { _ in json(status) }),
             "/routes": (["GET", "HEAD"], { _ in json(routes) }),
             "/upstreams": (["GET", "HEAD"], { _ in json(upstreams) }),
+            "/rate-limits": (["GET", "HEAD"], { _ in json(RateLimitFigures(state.now).json) }),
             "/connections": (["GET", "HEAD"], { _ in json(connections) }),
             "/configuration": (["GET", "HEAD"], { _ in configuration() }),
             "/explain": (["POST"], explain),

@@ -19,6 +19,7 @@ struct MetricsPage {
         page.writeCalls()
         page.writeAttempts()
         page.writeAccess()
+        page.writeRateLimits()
         page.writeEndings()
         page.writeWorkers()
         return page.page.bytes
@@ -310,6 +311,27 @@ struct MetricsPage {
                 page.sample(
                     "weir_access_dry_run_total", [("rule", rule), ("would", would)], words[index])
             }
+        }
+    }
+
+    private mutating func writeRateLimits() {
+        let figures = RateLimitFigures(facts).all
+        page.family(
+            "weir_rate_limit_requests_total", .counter,
+            "Requests by rate limit: allowed, limited, or would_limit by a dry run.")
+        for limit in figures {
+            for (outcome, count) in limit.outcomes {
+                page.sample(
+                    "weir_rate_limit_requests_total",
+                    [("limit", limit.name), ("outcome", outcome)], count)
+            }
+        }
+        page.family(
+            "weir_rate_limit_evictions_total", .counter,
+            "Buckets that were forgotten before they were full, to make room for others.")
+        for limit in figures {
+            page.sample(
+                "weir_rate_limit_evictions_total", [("limit", limit.name)], limit.evictions)
         }
     }
 

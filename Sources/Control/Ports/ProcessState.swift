@@ -20,6 +20,8 @@ final class ProcessState: Sendable {
         var isDraining = false
         var workers: [WorkerThread] = []
         var counts: [UpstreamCounts] = []
+        /// Of each of the snapshot's rate limits.
+        var buckets: [BucketTable] = []
         /// Of each of the snapshot's listeners.
         var connections: [ConnectionCount] = []
     }

@@ -14,6 +14,10 @@ final class Generation {
     private let pools: [UpstreamPool]
     /// The same, for use without counting.
     let borrowedPools: [Borrowed<UpstreamPool>]
+    /// By position in the snapshot's list of rate limits.
+    private let ownLimiters: [RateLimiter]
+    let limiters: [Borrowed<RateLimiter>]
+    let hasRateLimits: Bool
     /// Of the snapshot.
     let access: Borrowed<AccessTable>
     /// Methods that have series of their own; nil where the configuration names no descriptors.
@@ -31,11 +35,14 @@ final class Generation {
     /// What decisions are counted in: for the default, then for each rule, once it has decided.
     @safe @exclusivity(unchecked) var accessCounts: [Borrowed<CounterBlock>?]
 
-    init(_ snapshot: Snapshot, _ pools: [UpstreamPool]) {
+    init(_ snapshot: Snapshot, _ pools: [UpstreamPool], _ limiters: [RateLimiter]) {
         self.snapshot = snapshot
         shortRevision = ShortName(snapshot.revision)
         self.pools = pools
         borrowedPools = pools.map { Borrowed($0) }
+        ownLimiters = limiters
+        self.limiters = limiters.map { Borrowed($0) }
+        hasRateLimits = !limiters.isEmpty
         access = Borrowed(snapshot.access)
         accessCounts = Array(repeating: nil, count: snapshot.access.rules.count + 1)
         hasIssuers = !snapshot.tokens.isEmpty
@@ -64,6 +71,8 @@ public final class Installation: Sendable {
     public let sockets: [ListeningSocket]
     /// One for each upstream of the snapshot, in its order.
     public let counts: [UpstreamCounts]
+    /// One for each rate limit of the snapshot, in its order.
+    public let buckets: [BucketTable]
     /// For each listener, then for each upstream; nil is cleartext.
     public let serverTLS: [ServerTLS?]
     public let clientTLS: [ClientTLS?]
@@ -80,16 +89,19 @@ public final class Installation: Sendable {
     }
 
     public init(
-        _ snapshot: Snapshot, sockets: [ListeningSocket], counts: [UpstreamCounts], tls: TLS
+        _ snapshot: Snapshot, sockets: [ListeningSocket], counts: [UpstreamCounts], tls: TLS,
+        buckets: [BucketTable] = []
     ) {
         precondition(sockets.count == snapshot.listeners.count, "a socket for each listener")
         precondition(counts.count == snapshot.upstreams.count, "counts for each upstream")
         precondition(tls.servers.count == snapshot.listeners.count, "TLS for each listener")
         precondition(tls.clients.count == snapshot.upstreams.count, "TLS for each upstream")
+        precondition(buckets.count == snapshot.rateLimits.count, "buckets for each rate limit")
         serverTLS = tls.servers
         clientTLS = tls.clients
         self.snapshot = snapshot
         self.sockets = sockets
         self.counts = counts
+        self.buckets = buckets
     }
 }

@@ -25,7 +25,8 @@ extension Worker {
         for pool in updated { pool.attach(attachedTokens) }
         hasRetiredPools = pools.contains { $0.isRetired }
         if let generation { oldGenerations.append(generation) }
-        let next = Generation(snapshot, updated)
+        installLimiters(installation)
+        let next = Generation(snapshot, updated, limiters)
         adoptKeys(next, after: generation)
         generation = next
         hasStaleSeries = true

@@ -56,6 +56,8 @@ public final class Worker {
     /// Writers of what left the configuration, which exchanges may still use.
     var staleSeries: [SeriesWriter] = []
     var hasStaleSeries = false
+    /// By position in the snapshot that was installed last.
+    var limiters: [RateLimiter] = []
     /// What access rules decided, by their names.
     var accessCounts: [String: AccessCounts] = [:]
     let latencyBounds = LatencyBuckets.bounds

@@ -59,6 +59,9 @@ final class Exchange {
     var decideBy: Int64 = 0
     var waitsForKeys = false
     var hasWaitedForKeys = false
+    /// When the caller may come back, in nanoseconds from its answer; 0 says nothing, less says not
+    /// to.
+    var pushback: Int64 = 0
 
     /// Where it was sent before.
     var tried = TriedEndpoints()
@@ -186,6 +189,7 @@ final class Exchange {
         waitsForKeys = false
         hasWaitedForKeys = false
         tried = TriedEndpoints()
+        pushback = 0
         isWatching = false
         isResponseSent = false
         resetsAfterResponse = false

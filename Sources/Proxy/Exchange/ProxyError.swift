@@ -6,7 +6,7 @@ struct ProxyError {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
-        case loop, messageTooLarge
+        case loop, messageTooLarge, rateLimited
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
     }
@@ -50,7 +50,7 @@ struct ProxyError {
         switch kind {
         case .malformed, .badTimeout, .badResponse: .internalError
         case .unsupportedMethod, .badPath, .noRoute: .unimplemented
-        case .headersTooLarge, .pathTooLong, .messageTooLarge: .resourceExhausted
+        case .headersTooLarge, .pathTooLong, .messageTooLarge, .rateLimited: .resourceExhausted
         case .loop: .aborted
         case .denied: .permissionDenied
         case .identityEnded, .unauthenticated: .unauthenticated
@@ -75,6 +75,7 @@ struct ProxyError {
         case .noRoute: 404
         case .wrongContentType: 415
         case .loop: 508
+        case .rateLimited: 429
         case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
         case .deadlineExceeded, .routeIdle: 504

@@ -66,6 +66,9 @@ extension Worker {
                 return answer(exchange, ProxyError(.identityEnded, .downstream, words))
             }
             guard armDeadline(exchange) else { return }
+            if generation.use({ $0.hasRateLimits }), isOverFirstLimit(exchange, generation) {
+                return
+            }
             decide(exchange)
         }
     }
@@ -117,6 +120,8 @@ extension Worker {
         if let error = accessRefusal(exchange, generation, token) {
             return answer(exchange, error)
         }
+        let hasLimits = generation.use { $0.hasRateLimits }
+        if hasLimits, isOverIdentityLimit(exchange, generation, token) { return }
         guard settleToken(exchange, token) else {
             return answer(exchange, ProxyError(.refused, .weir, "out of memory"))
         }
@@ -125,6 +130,7 @@ extension Worker {
         }
         exchange.route = route
         seriesBegan(exchange, match, route)
+        if hasLimits, isOverRouteLimit(exchange, generation, token) { return }
         route.use { follow($0, exchange) }
     }
 

@@ -335,7 +335,11 @@ extension Worker {
                 var block = HeaderBlock()
                 append(":status", "200", to: &block, attempt)
                 append("content-type", "application/grpc", to: &block, attempt)
-                return statusFields(error, attempt, into: block)
+                block = statusFields(error, attempt, into: block)
+                if let field = pushbackField(exchange) {
+                    append(field.name, field.value, to: &block, attempt)
+                }
+                return block
             }
         } else {
             let body = Array((error.detail + "\n").utf8)
@@ -374,6 +378,9 @@ extension Worker {
             if exchange.account.end.reason == .unauthenticated {
                 // RFC 9110, 11.6.1; RFC 6750, 3.
                 append("www-authenticate", "Bearer", to: &block, attempt)
+            }
+            if let field = pushbackField(exchange) {
+                append(field.name, field.value, to: &block, attempt)
             }
             if sendsBody {
                 attempt.response.body.append(body, from: workspace.segments)

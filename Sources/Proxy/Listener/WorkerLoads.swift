@@ -12,6 +12,9 @@ public final class WorkerLoads: Sendable {
 
     public init(workers: Int) { loads = (0..<max(workers, 1)).map { _ in Load() } }
 
+    /// How many workers there are.
+    var count: Int { loads.count }
+
     public func join(_ mailbox: Mailbox, at index: Int) {
         loads[index].mailbox.withLock { $0 = mailbox }
     }

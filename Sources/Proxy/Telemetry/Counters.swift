@@ -26,6 +26,8 @@ public final class Counters: Sendable {
     public let series = SeriesRegistry()
     /// What access rules decided.
     public let access = AccessRegistry()
+    /// What rate limits did.
+    public let rateLimits = RateLimitRegistry()
 
     /// HTTP/2's error codes, and one for all others.
     private static let resetCodes = 15

@@ -50,7 +50,7 @@ struct ExchangeEnd: BitwiseCopyable {
         // Those of `ProxyError.Kind`.
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
-        case loop, messageTooLarge
+        case loop, messageTooLarge, rateLimited
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
@@ -119,6 +119,7 @@ extension ExchangeEnd.Reason {
             case .wrongContentType: .wrongContentType
             case .loop: .loop
             case .messageTooLarge: .messageTooLarge
+            case .rateLimited: .rateLimited
             case .deadlineExceeded: .deadlineExceeded
             case .routeIdle: .routeIdle
             case .bodyIdle: .bodyIdle
@@ -153,6 +154,7 @@ extension ExchangeEnd.Reason {
         case .wrongContentType: "wrong_content_type"
         case .loop: "loop"
         case .messageTooLarge: "message_too_large"
+        case .rateLimited: "rate_limited"
         case .deadlineExceeded: "deadline_exceeded"
         case .routeIdle: "route_idle"
         case .bodyIdle: "body_idle"

@@ -6,7 +6,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     case pings, settings, emptyData, quietFrames, earlyResets, resets, continuations
     case controlFramesQueued, unreadOutput
     case preface, settingsAck, headerBlock, bodyIdle, stalledWriter, idle, connectionAge, drain
-    case routeIdle, requestMessage, responseMessage
+    case routeIdle, requestMessage, responseMessage, rateLimits
     case upstreamConnections, upstreamRequests, upstreamPending, upstreamConnect
     case upstreamHandshake
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
@@ -45,6 +45,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
         case .routeIdle: "idle_timeout"
         case .requestMessage: "message_limits.request"
         case .responseMessage: "message_limits.response"
+        case .rateLimits: "rate_limits"
         case .upstreamConnections: "upstream.connections"
         case .upstreamRequests: "upstream.requests"
         case .upstreamPending: "upstream.pending"
