@@ -25,6 +25,9 @@ public final class Route: Sendable {
     public let isLogged: Bool
     private let failures: FailureSet
     public let rateLimits: RouteRateLimits
+    public let faults: FaultTerms?
+    /// It has some.
+    public let hasFaults: Bool
 
     public enum Action: Sendable {
         case forward(WeightedBackends)
@@ -44,6 +47,7 @@ public final class Route: Sendable {
         public var isLogged = true
         public var failures = FailureSet.standard
         public var rateLimits: [Int] = []
+        public var faults: FaultTerms?
         public init() {}
     }
 
@@ -66,6 +70,8 @@ public final class Route: Sendable {
         isGRPCOnly = terms.isGRPCOnly
         isLogged = terms.isLogged
         failures = terms.failures
+        faults = terms.faults
+        hasFaults = terms.faults != nil
         rateLimits = RouteRateLimits(terms.rateLimits, route: name)
     }
 

@@ -47,6 +47,17 @@ import Wire
             file: "config/minimal.yaml", target: "Service", route: nil, verdict: .refused,
             says: "refused: the path is not in gRPC's grammar: UNIMPLEMENTED"),
         Question(
+            file: "config/faults.yaml", target: "orders.v1.Orders/Get",
+            headers: ["x-test": "1"], route: "orders-tested", verdict: .forwarded,
+            says: "  fault: 10% are answered with UNAVAILABLE or 503"),
+        Question(
+            file: "config/faults.yaml", target: "orders.v1.Orders/Get",
+            headers: ["x-test": "1"], route: "orders-tested", verdict: .forwarded,
+            says: "  fault: 20% wait for 200ms"),
+        Question(
+            file: "config/faults.yaml", target: "orders.v1.Orders/Get", route: "orders",
+            verdict: .forwarded),
+        Question(
             file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Get",
             route: "orders", verdict: .forwarded,
             says: "  per-address: 100/s, burst 200, by client"),

@@ -74,7 +74,7 @@ extension SnapshotBuilder {
     }
 
     /// By number or by name.
-    private func readGRPCStatus(_ node: NodeID) -> UInt8 {
+    func readGRPCStatus(_ node: NodeID) -> UInt8 {
         let text = checker.tree.bytes(node)
         if text.first?.isDigit == true {
             return checker.count(node, "a gRPC status", 0...16).map { UInt8($0) } ?? 0

@@ -119,6 +119,7 @@ extension SnapshotBuilder {
         terms.messages = fields[.messageLimits].map(readMessageLimits) ?? .none
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.failures = fields[.failures].flatMap(readFailures) ?? .standard
+        terms.faults = fields[.fault].flatMap(readFault)
         terms.rateLimits = fields[.rateLimits].map { readRateLimits($0) } ?? []
         terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
         terms.requestHeaders = fields[.requestHeaders].flatMap {
@@ -150,7 +151,7 @@ extension SnapshotBuilder {
     /// What only a forwarded request has would be ignored without backends.
     private func refuseForwardingTerms(_ fields: Fields<RouteKey>) {
         let keys: [RouteKey] = [
-            .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders, .failures,
+            .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders, .fault, .failures,
         ]
         for key in keys {
             guard let node = fields[key] else { continue }

@@ -3,7 +3,7 @@
 enum RouteKey: Int, LanguageKey {
     case name, listeners, hostnames, matches, backends, respond, redirect, health
     case timeout, idleTimeout, messageLimits, rewrite, requestHeaders, responseHeaders, retry,
-        accessLog, failures, rateLimits
+        accessLog, failures, rateLimits, fault
 
     static let table = makeTable("route", oneOf: ["backends", "respond", "redirect", "health"])
 
@@ -58,6 +58,11 @@ enum RouteKey: Int, LanguageKey {
         case .rateLimits:
             Term(
                 "rate_limits", .list(.name), "Rate limits of its requests, by name",
+                byDefault: "none")
+        case .fault:
+            Term(
+                "fault", .object(FaultKey.table),
+                "Faults that are put into its traffic, to see what callers make of them",
                 byDefault: "none")
         }
     }
@@ -115,6 +120,9 @@ enum MatchKey: Int, LanguageKey {
 }
 
 extension Shape {
+    static let grpcStatus = Shape.either([
+        .count(0...16), .text("a status's name", pattern: "[A-Z][A-Z_]*"),
+    ])
     static let condition = Shape.either([.anyText, .object(ConditionKey.table)])
     static let method = Shape.either([
         .text(
@@ -212,9 +220,7 @@ enum RespondKey: Int, LanguageKey {
         case .grpcStatus:
             Term(
                 "grpc_status",
-                .either([
-                    .count(0...16), .text("a status's name", pattern: "[A-Z][A-Z_]*"),
-                ]), "gRPC status for gRPC callers",
+                .grpcStatus, "gRPC status for gRPC callers",
                 byDefault: "what gRPC takes the HTTP status for")
         case .message:
             Term("message", .anyText, "Message for gRPC callers", byDefault: "none")

@@ -201,6 +201,7 @@ public struct Explanation: Sendable {
         if upstreams.contains(where: { snapshot.upstreams[$0].conduct.ejection != nil }) {
             lines.append("  failures: " + route.failureWords(isGRPC: request.isGRPC))
         }
+        if let faults = route.faults { lines += faults.words.map { "  fault: " + $0 } }
         if let path = route.rewrite?.path {
             lines.append("  path: rewritten to \(text(path.rewriting(request.path)))")
         }

@@ -28,6 +28,7 @@ public enum LanguageSchema {
         ListenerTLSKey.table, UpstreamTLSKey.table, TokenIssuerKey.table, TokenKeysKey.table,
         TokenSignerKey.table, AttachTokenKey.table, EjectionKey.table, SuccessRateKey.table,
         FailureShareKey.table, FailuresKey.table, RateLimitKey.table, RateLimitPartKey.table,
+        FaultKey.table, FaultDelayKey.table, FaultAbortKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

@@ -101,6 +101,7 @@ struct AdminPages {
         case .redirect: members.append(("action", .string("redirect")))
         case .health: members.append(("action", .string("health")))
         }
+        if route.hasFaults { members.append(("injects_faults", .bool(true))) }
         return .object(members)
     }
 

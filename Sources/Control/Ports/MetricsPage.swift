@@ -278,6 +278,10 @@ struct MetricsPage {
             let count = counters.reduce(0 as UInt64) { $0 &+ $1.value(limit) }
             page.sample(name, [("limit", limit.name)], count)
         }
+        name = "weir_faults_injected_total"
+        page.family(name, .counter, "Faults that routes put into their own traffic.")
+        page.sample(name, [("fault", "delay")], total(.faultDelays))
+        page.sample(name, [("fault", "abort")], total(.faultAborts))
         page.family("weir_answers_total", .counter, "Answers that Weir gave itself.")
         page.sample("weir_answers_total", total(.localAnswers))
     }

@@ -59,6 +59,8 @@ final class Exchange {
     var decideBy: Int64 = 0
     var waitsForKeys = false
     var hasWaitedForKeys = false
+    /// Its route makes it wait.
+    var isDelayed = false
     /// When the caller may come back, in nanoseconds from its answer; 0 says nothing, less says not
     /// to.
     var pushback: Int64 = 0
@@ -189,6 +191,7 @@ final class Exchange {
         waitsForKeys = false
         hasWaitedForKeys = false
         tried = TriedEndpoints()
+        isDelayed = false
         pushback = 0
         isWatching = false
         isResponseSent = false

@@ -1,3 +1,4 @@
+internal import Rules
 internal import Wire
 
 /// Why an exchange did not end as the server wanted it to: what, whose fault, in words.
@@ -6,7 +7,7 @@ struct ProxyError {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
-        case loop, messageTooLarge, rateLimited
+        case loop, messageTooLarge, rateLimited, fault
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
     }
@@ -20,6 +21,8 @@ struct ProxyError {
     var code: HTTP2Code?
     /// The limit or timer that tripped, where one did.
     var limit: Limit?
+    /// What a route's own fault is answered with.
+    var injected: FaultTerms.Abort?
     /// The server's frame that ended the attempt, where one did.
     var reset = ExchangeEnd.Reset()
 
@@ -59,6 +62,7 @@ struct ProxyError {
         case .stalled: fault == .upstream ? .unavailable : .cancelled
         case .bodyIdle: .cancelled
         case .unreachable, .overLimit, .refused, .upstreamLost, .accessUnknown: .unavailable
+        case .fault: injected.flatMap { GRPCStatus(rawValue: $0.grpcStatus) } ?? .unavailable
         case .upstreamReset: GRPCStatus(http2ErrorCode: (code ?? .internalError).rawValue)
         }
     }
@@ -76,6 +80,7 @@ struct ProxyError {
         case .wrongContentType: 415
         case .loop: 508
         case .rateLimited: 429
+        case .fault: injected?.httpStatus ?? 503
         case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
         case .deadlineExceeded, .routeIdle: 504

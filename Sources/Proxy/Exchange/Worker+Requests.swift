@@ -143,6 +143,12 @@ extension Worker {
             workspace.timers.move(exchange.timer, to: nextDeadline(exchange))
         }
         if route.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }
+        if route.hasFaults, !passesFaults(exchange, route) { return }
+        proceed(route, exchange)
+    }
+
+    /// Nothing is in its way any more.
+    func proceed(_ route: Route, _ exchange: Exchange) {
         if route.messages != .none, exchange.isGRPC {
             exchange.requestMessageBytesMax = route.messages.requestBytes
             exchange.attempt.use { $0.messageBytesMax = route.messages.responseBytes }
@@ -367,6 +373,7 @@ extension Worker {
         }
         exchange.timer = workspace.timers.schedule(.exchange(Borrowed(exchange)), at: next)
         if isDecisionDue, exchange.waitsForKeys { keysWaitEnded(exchange) }
+        if isDecisionDue, exchange.isDelayed { delayEnded(exchange) }
     }
 
     private func lateness(_ exchange: Exchange, _ now: Int64) -> ProxyError? {

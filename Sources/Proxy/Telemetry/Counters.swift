@@ -12,6 +12,8 @@ public final class Counters: Sendable {
         case upstreamHandshakes, upstreamHandshakeFailures, upstreamHandshakesResumed
         /// Connections of clients that speak something else.
         case http1Clients, tlsClients
+        /// Of routes' own.
+        case faultDelays, faultAborts
 
         public var name: String { "\(self)" }
     }

@@ -50,7 +50,7 @@ struct ExchangeEnd: BitwiseCopyable {
         // Those of `ProxyError.Kind`.
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
-        case loop, messageTooLarge, rateLimited
+        case loop, messageTooLarge, rateLimited, fault
         case deadlineExceeded, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
@@ -120,6 +120,7 @@ extension ExchangeEnd.Reason {
             case .loop: .loop
             case .messageTooLarge: .messageTooLarge
             case .rateLimited: .rateLimited
+            case .fault: .fault
             case .deadlineExceeded: .deadlineExceeded
             case .routeIdle: .routeIdle
             case .bodyIdle: .bodyIdle
@@ -155,6 +156,7 @@ extension ExchangeEnd.Reason {
         case .loop: "loop"
         case .messageTooLarge: "message_too_large"
         case .rateLimited: "rate_limited"
+        case .fault: "fault"
         case .deadlineExceeded: "deadline_exceeded"
         case .routeIdle: "route_idle"
         case .bodyIdle: "body_idle"
