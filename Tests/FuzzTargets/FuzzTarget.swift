@@ -16,6 +16,7 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "certificate", fault: CertificateProperty.fault),
         FuzzTarget(name: "pem", fault: PEMProperty.fault),
         FuzzTarget(name: "address", fault: AddressProperty.fault),
+        FuzzTarget(name: "dns", fault: DNSProperty.fault),
     ]
 
     public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
