@@ -29,6 +29,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(
             name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "Wire", swiftSettings: settings),
         .target(name: "Identity", dependencies: ["Wire", "COpenSSL"], swiftSettings: settings),
@@ -46,7 +47,7 @@ let package = Package(
             name: "Control",
             dependencies: [
                 "Wire", "Identity", "Rules", "Configuration", "Proxy", "Peers", "CLinux",
-                "CMicroHTTPD", "CZlib", "CCurl",
+                "CMicroHTTPD", "CZlib", "CCurl", "CAres",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .target(

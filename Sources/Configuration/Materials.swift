@@ -1,4 +1,5 @@
 internal import Identity
+internal import Rules
 
 /// What the files that a configuration names hold: certificates, keys, authorities, revocations.
 ///
@@ -68,6 +69,7 @@ public final class Materials {
     private var bundles: [[String]: (files: [[UInt8]], value: TrustBundle)] = [:]
     private var keySets: [[String]: (files: [[UInt8]], value: KeySet)] = [:]
     private var signingKeys: [[String]: (files: [[UInt8]], value: SigningKeys)] = [:]
+    private var endpointLists: [[String]: (files: [[UInt8]], value: [EndpointTerms])] = [:]
     private var tokens: [[String]: (files: [[UInt8]], value: [UInt8])] = [:]
 
     public init(_ source: Source = .system) { self.source = source }
@@ -113,6 +115,13 @@ public final class Materials {
         }
         return reading(known, known, &signingKeys) { (files) throws(KeyFileFault) in
             try SigningKeys(key: files[0], published: files[1])
+        }
+    }
+
+    /// A file with a list of endpoints.
+    func endpoints(_ path: String) -> Reading<[EndpointTerms]> {
+        reading([path], [path], &endpointLists) { (files) throws(EndpointFile.Failure) in
+            try EndpointFile.parse(files[0], named: path).get()
         }
     }
 

@@ -136,7 +136,10 @@ public final class ListenerTerms: Sendable {
 /// A named service and its addresses.
 public final class UpstreamTerms: Sendable {
     public let name: String
+    /// Empty where a source is to give them.
     public let endpoints: [EndpointTerms]
+    /// Where they come from, if not from the configuration.
+    public let source: EndpointSource?
     public let limits: UpstreamLimits
     public let timeouts: UpstreamTimeouts
     /// True where every route to it speaks gRPC: anything else is 415.
@@ -171,13 +174,14 @@ public final class UpstreamTerms: Sendable {
     }
 
     public init(
-        name: String, endpoints: [EndpointTerms], proof: Proof,
+        name: String, endpoints: (fixed: [EndpointTerms], source: EndpointSource?), proof: Proof,
         bounds: (limits: UpstreamLimits, timeouts: UpstreamTimeouts), conduct: Conduct
     ) {
         self.proof = proof
         self.conduct = conduct
         self.name = name
-        self.endpoints = endpoints
+        self.endpoints = endpoints.fixed
+        source = endpoints.source
         limits = bounds.limits
         timeouts = bounds.timeouts
     }

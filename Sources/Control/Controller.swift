@@ -62,6 +62,7 @@ public final class Controller {
     private var ports: Ports
     private let keyFetcher: KeyFetcher
     private var minter = TokenMinter()
+    private let discovery: Discovery
     private let materials = Materials()
     private let inherited: InheritedSockets
     private let supervisor: Supervisor
@@ -96,6 +97,7 @@ public final class Controller {
         log = EventLog(waker: bell.waker)
         renewals = IdentityRenewals(log)
         keyFetcher = KeyFetcher(waker: bell.waker)
+        discovery = Discovery(waker: bell.waker)
         stopper = Stopper(waker: bell.waker)
         state = ProcessState(
             accessLog, stopper, LogLevel(logger.logLevel), options.environment)
@@ -180,7 +182,12 @@ public final class Controller {
         if let left = minter.seconds(from: AtomicFile.secondsNow()) {
             milliseconds = min(milliseconds, Int32(clamping: left * 1_000 + 10))
         }
-        let descriptors = [signals.descriptor, watch.descriptor, bell.descriptor]
+        if let next = discovery.nextDeadline(at: Waiting.now()) {
+            let left = (next - Waiting.now()) / 1_000_000 + 1
+            milliseconds = min(milliseconds, Int32(clamping: max(0, left)))
+        }
+        let descriptors =
+            [signals.descriptor, watch.descriptor, bell.descriptor] + discovery.descriptors
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
         while let signal = signals.next() {
@@ -198,6 +205,7 @@ public final class Controller {
         renew()
         fetchKeys()
         mintTokens()
+        discover()
         letSnapshotsGo()
         writeLog()
     }
@@ -239,6 +247,23 @@ public final class Controller {
         state.change { $0.keys = sets }
     }
 
+    /// While draining too: those who wait for a server are served by whatever is found.
+    private func discover() {
+        let news = discovery.turn(at: Waiting.now())
+        for (level, words) in news.lines { logger.log(level: level.loggerLevel, "\(words)") }
+        if news.hasFacts { showDiscovery() }
+        guard let endpoints = news.endpoints else { return }
+        for worker in workers { worker.mailbox.post(.endpoints(endpoints)) }
+    }
+
+    private func showDiscovery() {
+        let (facts, isSettled) = (discovery.facts, discovery.isSettled)
+        state.change {
+            $0.discovery = facts
+            $0.isSettled = isSettled
+        }
+    }
+
     /// While draining too: streams that are open already may still begin calls.
     private func mintTokens() {
         let (tokens, words) = minter.turn(
@@ -272,6 +297,7 @@ public final class Controller {
             return refused(result.diagnostics.lines(omitted: result.omitted))
         }
         if next.revision == snapshot?.revision {
+            discovery.readFiles(at: Waiting.now())
             state.change {
                 $0.reloads.unchanged += 1
                 $0.lastErrors = []
@@ -324,9 +350,13 @@ public final class Controller {
         show(keys)
         minter.want(installation.snapshot.upstreams.compactMap { $0.proof.token?.minting })
         mintTokens()
+        let endpoints = discovery.install(
+            installation.snapshot.upstreams, watchesFiles: watchesFiles, at: Waiting.now())
+        showDiscovery()
         for worker in workers {
             // Before the configuration that needs them.
             worker.mailbox.post(.keys(keys))
+            worker.mailbox.post(.endpoints(endpoints))
             let message = Mailbox.Message.install(installation) { report in
                 pending.arrived()
                 let microseconds = report.nanoseconds / 1_000

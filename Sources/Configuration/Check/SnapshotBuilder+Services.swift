@@ -59,7 +59,7 @@ extension SnapshotBuilder {
         let token = fields[.attachToken].flatMap { readAttachedToken($0, tls?.identity) }
         let draft = UpstreamDraft(
             name: name ?? "", node: node,
-            endpoints: fields[.endpoints].map(readEndpoints) ?? [],
+            endpoints: fields[.endpoints].map(readEndpoints) ?? ([], nil),
             limits: readUpstreamLimits(fields[.limits]),
             timeouts: readUpstreamTimeouts(fields[.timeouts]),
             isGRPCOnly: fields[.grpc].flatMap { checker.boolean($0, "grpc") },
@@ -123,16 +123,17 @@ extension SnapshotBuilder {
             expected: "an address of its own")
     }
 
-    private func readEndpoints(_ node: NodeID) -> [EndpointTerms] {
-        if checker.tree.kind(node) == .mapping {
-            checker.fail(
-                .unsupported, node, "endpoints from DNS are not yet supported by this version",
-                expected: "a list of addresses such as 10.0.0.7:50051")
-            return []
-        }
+    private func readEndpoints(
+        _ node: NodeID
+    ) -> (fixed: [EndpointTerms], source: EndpointSource?) {
+        checker.tree.kind(node) == .mapping
+            ? ([], readEndpointSource(node)) : (readEndpointList(node, min: 1), nil)
+    }
+
+    func readEndpointList(_ node: NodeID, min least: Int) -> [EndpointTerms] {
         var endpoints: [EndpointTerms] = []
         var seen: Set<SocketAddress> = []
-        for item in checker.items(node, "endpoints", 1...10_000) {
+        for item in checker.items(node, "endpoints", least...10_000) {
             guard let endpoint = readEndpoint(item) else { continue }
             if seen.insert(endpoint.address).inserted {
                 endpoints.append(endpoint)

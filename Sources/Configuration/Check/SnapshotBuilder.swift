@@ -58,7 +58,7 @@ final class SnapshotBuilder {
     struct UpstreamDraft {
         let name: String
         let node: NodeID
-        let endpoints: [EndpointTerms]
+        let endpoints: (fixed: [EndpointTerms], source: EndpointSource?)
         let limits: UpstreamLimits
         let timeouts: UpstreamTimeouts
         let isGRPCOnly: Bool?

@@ -132,8 +132,13 @@ enum UpstreamKey: Int, LanguageKey {
         case .name: Term("name", .name, "What routes and logs call it", required: true)
         case .endpoints:
             Term(
-                "endpoints", .list(.either([.address, .object(EndpointKey.table)])),
-                "Its addresses, in the forms of a listener's, at least one", required: true)
+                "endpoints",
+                .either([
+                    .list(.either([.address, .object(EndpointKey.table)])),
+                    .object(EndpointSourceKey.table),
+                ]),
+                "Its addresses, in the forms of a listener's, at least one, or their source",
+                required: true)
         case .balance:
             Term(
                 "balance", .either([BalanceKey.algorithms, .object(BalanceKey.table)]),

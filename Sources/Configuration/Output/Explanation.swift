@@ -183,7 +183,7 @@ public struct Explanation: Sendable {
             let refusal = upstream.isGRPCOnly && !request.isGRPC ? ", which answers 415" : ""
             lines.append(
                 "  to upstream \(upstream.name)\(refusal), weight \(backend.weight) of "
-                    + "\(backends.totalWeight): " + Self.some(upstream.endpoints.map(\.description))
+                    + "\(backends.totalWeight): " + endpoints(of: upstream)
             )
             if upstream.endpoints.count > 1 {
                 lines.append("    balance: \(upstream.balance.words)")
@@ -255,6 +255,13 @@ public struct Explanation: Sendable {
 
     private func text(_ bytes: [UInt8]) -> String {
         String(decoding: bytes, as: UTF8.self).quotable
+    }
+
+    private func endpoints(of upstream: UpstreamTerms) -> String {
+        guard let source = upstream.source else {
+            return Self.some(upstream.endpoints.map(\.description))
+        }
+        return "found by \(source)"
     }
 
     private static func some(_ texts: [String]) -> String {

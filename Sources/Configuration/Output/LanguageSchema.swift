@@ -19,6 +19,7 @@ public enum LanguageSchema {
         RootKey.table, ListenerKey.table, OptionObjects.downstreamLimits,
         OptionObjects.downstreamTimeouts, UpstreamKey.table, EndpointKey.table,
         BalanceKey.table,
+        EndpointSourceKey.table, DNSKey.table,
         OptionObjects.upstreamLimits, OptionObjects.upstreamTimeouts,
         RouteKey.table, MatchKey.table, MethodKey.table,
         PathKey.table, ConditionKey.table, BackendKey.table, RespondKey.table, RedirectKey.table,

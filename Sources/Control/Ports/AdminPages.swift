@@ -110,15 +110,32 @@ struct AdminPages {
         let upstreams = zip(facts.snapshot?.upstreams ?? [], facts.counts)
         return .array(
             upstreams.map { terms, counts in
-                .object(
+                let found = terms.source.map { facts.discovery[$0] ?? DiscoveryFacts() }
+                let endpoints = found?.endpoints ?? terms.endpoints
+                return .object(
                     [
                         ("name", .string(terms.name)),
-                        ("endpoints", .array(terms.endpoints.map { .string("\($0.address)") })),
+                        ("endpoints", .array(endpoints.map { .string("\($0.address)") })),
                         ("connections", .number(counts.connectionCount)),
                         ("requests", .number(counts.requestCount)),
                         ("pending", .number(counts.pendingCount)),
-                    ] + HealthFigures(terms, counts).members)
+                    ] + discovery(terms.source, found) + HealthFigures(terms, counts).members)
             })
+    }
+
+    /// Where the endpoints come from, and how old they are.
+    private func discovery(
+        _ source: EndpointSource?, _ facts: DiscoveryFacts?
+    ) -> [(String, JSON)] {
+        guard let source, let facts else { return [] }
+        var members: [(String, JSON)] = [("source", .string("\(source)"))]
+        if let at = facts.answeredAt { members.append(("last_answer", .string(UTC.text(at)))) }
+        if let end = facts.expiresAt {
+            let left = max(0, end - Waiting.nowSince1970()) / 1_000_000_000
+            members.append(("ttl_left_seconds", .number(Int(left))))
+        }
+        if let error = facts.lastError { members.append(("last_error", .string(error))) }
+        return [("discovery", .object(members))]
     }
 
     private var connections: JSON {

@@ -29,10 +29,15 @@ struct AdminText {
         for (terms, counts) in zip(facts.snapshot?.upstreams ?? [], facts.counts) {
             let (connections, requests) = (counts.connectionCount, counts.requestCount)
             lines.append(
-                "  \(terms.name), \(terms.endpoints.count) endpoints: \(connections) connections,"
+                "  \(terms.name), \(count(terms, facts)) endpoints: \(connections) connections,"
                     + " \(requests) requests, \(counts.pendingCount) pending")
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func count(_ terms: UpstreamTerms, _ facts: ProcessState.Facts) -> Int {
+        guard let source = terms.source else { return terms.endpoints.count }
+        return facts.discovery[source]?.endpoints.count ?? 0
     }
 
     /// The compiled order: the first that covers a request is taken.

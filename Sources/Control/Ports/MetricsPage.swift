@@ -16,6 +16,7 @@ struct MetricsPage {
         page.writeConfiguration()
         page.writeTokens()
         page.writeConnections()
+        page.writeDiscovery()
         page.writeCalls()
         page.writeAttempts()
         page.writeAccess()
@@ -141,6 +142,39 @@ struct MetricsPage {
                 UInt64(clamping: counts.panicCount))
         }
         HealthFigures.write(upstreams, to: &page)
+    }
+
+    private mutating func writeDiscovery() {
+        let sources = (facts.snapshot?.upstreams ?? []).compactMap { terms in
+            terms.source.map { (terms.name, facts.discovery[$0] ?? DiscoveryFacts()) }
+        }
+        page.family("weir_discovery_endpoints", .gauge, "Endpoints that were found last.")
+        for (name, facts) in sources {
+            let count = UInt64(facts.endpoints.count)
+            page.sample("weir_discovery_endpoints", [("upstream", name)], count)
+        }
+        page.family(
+            "weir_discovery_answer_age_seconds", .gauge, "How old the last good answer is.")
+        for (name, facts) in sources {
+            guard let at = facts.answeredAt else { continue }
+            let age = UInt64(clamping: Waiting.nowSince1970() - at)
+            page.sample("weir_discovery_answer_age_seconds", [("upstream", name)], seconds: age)
+        }
+        page.family("weir_discovery_failing", .gauge, "1 while the last lookup or read failed.")
+        for (name, facts) in sources {
+            let isFailing: UInt64 = facts.lastError == nil ? 0 : 1
+            page.sample("weir_discovery_failing", [("upstream", name)], isFailing)
+        }
+        let lookups = "weir_discovery_lookups_total"
+        page.family(lookups, .counter, "Lookups and reads, by whether anything good came of them.")
+        for (name, facts) in sources {
+            page.sample(lookups, [("upstream", name), ("outcome", "answered")], facts.answers)
+            page.sample(lookups, [("upstream", name), ("outcome", "failed")], facts.failures)
+        }
+        page.family("weir_discovery_changes_total", .counter, "Times that endpoints changed.")
+        for (name, facts) in sources {
+            page.sample("weir_discovery_changes_total", [("upstream", name)], facts.changes)
+        }
     }
 
     // MARK: Requests

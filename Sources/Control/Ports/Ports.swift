@@ -64,6 +64,9 @@ enum MetricsPort {
             let facts = state.now
             if facts.isDraining { return HTTPResponse(503, "draining\n") }
             if facts.snapshot == nil { return HTTPResponse(503, "not serving yet\n") }
+            if !facts.isSettled {
+                return HTTPResponse(503, "waiting for the first answers about endpoints\n")
+            }
             return HTTPResponse(200, "ready\n")
         default:
             var response = HTTPResponse(200, "")

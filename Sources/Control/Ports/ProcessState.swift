@@ -1,5 +1,6 @@
 internal import Configuration
 internal import Proxy
+internal import Rules
 internal import Synchronization
 
 /// What the control thread knows of the process, for whoever asks over its ports: they answer on
@@ -22,6 +23,10 @@ final class ProcessState: Sendable {
         var counts: [UpstreamCounts] = []
         /// Of each of the snapshot's rate limits.
         var buckets: [BucketTable] = []
+        /// Of the upstreams' sources of endpoints.
+        var discovery: [EndpointSource: DiscoveryFacts] = [:]
+        /// Every source of endpoints was asked once.
+        var isSettled = false
         /// Of each of the snapshot's listeners.
         var connections: [ConnectionCount] = []
     }

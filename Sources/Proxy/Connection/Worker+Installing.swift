@@ -22,7 +22,10 @@ extension Worker {
         let removed = pools.filter { known[$0.name] != nil }
         for pool in removed where !pool.isRetired { pool.retire(self) }
         pools = updated + removed
-        for pool in updated { pool.attach(attachedTokens) }
+        for pool in updated {
+            pool.attach(attachedTokens)
+            pool.take(discovered, self)
+        }
         hasRetiredPools = pools.contains { $0.isRetired }
         if let generation { oldGenerations.append(generation) }
         installLimiters(installation)

@@ -51,6 +51,7 @@ public final class Worker {
     var tokens: TokenDesk
     /// Of Weir's own, for servers.
     var attachedTokens = AttachedTokens.none
+    var discovered = DiscoveredEndpoints.none
     /// Those that count, by what they count; see Worker+Series.
     var seriesWriters: [SeriesKey: SeriesWriter] = [:]
     /// Writers of what left the configuration, which exchanges may still use.
@@ -257,6 +258,7 @@ public final class Worker {
         case .failed(let errno):
             workspace.counters.add(.upstreamConnectFailures)
             pool.connectFailed(to: endpoint, self)
+            pool.endpointFailed(self)
             if endpoint.connectionFailed(workspace) <= 1 {
                 let place = "upstream=\(pool.name) endpoint=\(endpoint.address)"
                 workspace.log.write(.warning, "connect failed \(place) errno=\(errno)")
@@ -347,6 +349,7 @@ public final class Worker {
             adopt(descriptor, peer, listener)
         case .keys(let keys): install(keys)
         case .attach(let tokens): attach(tokens)
+        case .endpoints(let discovered): take(discovered)
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
         case .stop: isStopped = true
         case .census(let answer): answer(census)

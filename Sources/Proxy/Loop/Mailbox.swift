@@ -10,6 +10,8 @@ public final class Mailbox: Sendable {
         case keys(TokenKeys)
         /// Tokens of Weir's own, the newest.
         case attach(AttachedTokens)
+        /// What discovery knows of endpoints, the newest.
+        case endpoints(DiscoveredEndpoints)
         /// A connection that another worker accepted on this socket.
         case adopt(descriptor: Int32, peer: SocketAddress, socket: ListeningSocket)
         /// Accept no more and ask every client to go, spread over so many nanoseconds; what is not

@@ -157,7 +157,7 @@ extension Worker {
         hasStaleSeries = false
         pruneAccessCounts(snapshot.access)
         generation?.forgetAccessCounts()
-        let current = CurrentNames(snapshot)
+        let current = CurrentNames(snapshot, pools)
         let stale = seriesWriters.filter { !current.has($0.key) }
         for key in stale.keys { seriesWriters[key] = nil }
         staleSeries += stale.values
@@ -230,15 +230,13 @@ private struct CurrentNames {
     private let upstreams: Set<String>
     private let endpoints: Set<SeriesKey>
 
-    init(_ snapshot: Snapshot) {
+    init(_ snapshot: Snapshot, _ pools: [UpstreamPool]) {
         listeners = Set(snapshot.listeners.map(\.name))
         routes = Set(snapshot.routes.map(\.name) + [""])
         upstreams = Set(snapshot.upstreams.map(\.name))
         endpoints = Set(
-            snapshot.upstreams.flatMap { upstream in
-                upstream.endpoints.map {
-                    .attempt(upstream: upstream.name, endpoint: $0.address)
-                }
+            pools.lazy.filter { !$0.isRetired }.flatMap { pool in
+                pool.addresses.map { .attempt(upstream: pool.name, endpoint: $0) }
             })
     }
 

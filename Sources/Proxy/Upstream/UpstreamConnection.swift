@@ -226,6 +226,7 @@ final class UpstreamConnection: Connection {
         let failures = endpoint.use { $0.connectionFailed(worker.workspace) }
         pool.use { pool in endpoint.use { pool.connectFailed(to: $0, worker) } }
         worker.workspace.counters.add(.upstreamConnectFailures)
+        pool.use { $0.endpointFailed(worker) }
         if failures <= 1 {
             worker.workspace.log.write(
                 .warning, "connect failed \(describe()) reason=\"\(reason)\"")

@@ -34,6 +34,8 @@ final class UpstreamPool {
     private var panicQuietUntil = Int64.min
     // Asked at every call's end, see Exchange.
     @safe @exclusivity(unchecked) var watch: EndpointWatch
+    /// What its source gave last; nil where it has none, or where that gave nothing yet.
+    private(set) var list: EndpointList?
     /// Endpoints that left the configuration and still have connections.
     private var retiredEndpoints: [Endpoint] = []
     private var firstWaiting: Borrowed<Attempt>?
@@ -65,6 +67,8 @@ final class UpstreamPool {
     /// What attempts took is to be known.
     @inline(always)
     var measuresLatency: Bool { balancer.terms.algorithm == .peakEWMA }
+
+    var addresses: [SocketAddress] { endpoints.map(\.address) }
 
     var hasConnections: Bool {
         (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
@@ -115,7 +119,7 @@ final class UpstreamPool {
         if firstWaiting == nil, let connection = pick(attempt, worker) {
             return .ready(connection)
         }
-        guard isAnyAwaitedOrFull(worker) else {
+        guard isAnyAwaitedOrFull(worker) || awaitsEndpoints(attempt, worker) else {
             if let connection = lastResort() { return .ready(connection) }
             return .refused(unreachable(attempt))
         }
@@ -246,7 +250,8 @@ final class UpstreamPool {
         if counts.connections.load(ordering: .relaxed) >= terms.limits.connections {
             return .overLimit(.upstreamConnections)
         }
-        return ProxyError(.unreachable, .upstream, "no server of upstream \(name) can be reached")
+        let words = missingEndpoints ?? "no server of upstream \(name) can be reached"
+        return ProxyError(.unreachable, .upstream, words)
     }
 
     // MARK: Counting requests
@@ -280,6 +285,7 @@ final class UpstreamPool {
         for endpoint in endpoints where endpoint.retryAt > worker.workspace.now {
             retryAt = min(retryAt, endpoint.retryAt)
         }
+        if let attempt = firstWaiting { retryAt = min(retryAt, attempt.use(awaitsEndpointsUntil)) }
         guard retryAt < .max else { return }
         retryTimer = worker.workspace.timers.schedule(.pool(Borrowed(self)), at: retryAt)
     }
@@ -331,7 +337,7 @@ final class UpstreamPool {
                     stopWaiting(attempt)
                     connection.use { worker.begin(attempt, on: $0) }
                 }
-            } else if isAnyAwaitedOrFull(worker) {
+            } else if isAnyAwaitedOrFull(worker) || attempt.use({ awaitsEndpoints($0, worker) }) {
                 return scheduleRetry(worker)
             } else if let connection = lastResort() {
                 attempt.use { attempt in
@@ -369,31 +375,49 @@ final class UpstreamPool {
             for endpoint in endpoints { endpoint.unretire() }
         }
         guard newTerms !== terms || newTLS !== tls else { return }
+        list = newTerms.source.flatMap { worker.discovered.lists[$0] }
         let keepsConnections =
             newTerms.limits == terms.limits && newTerms.timeouts == terms.timeouts
             && newTLS?.terms.digest == tls?.terms.digest
         terms = newTerms
         tls = newTLS
         watch.update(newTerms.conduct.ejection, endpoints, worker)
-        var kept = keepsConnections ? endpoints : []
-        let updated = newTerms.endpoints.map { terms in
-            if let index = kept.firstIndex(where: { $0.address == terms.address }) {
-                let endpoint = kept.remove(at: index)
-                endpoint.terms = terms
+        let wanted = newTerms.source == nil ? newTerms.endpoints : list?.endpoints ?? []
+        replaceEndpoints(with: wanted, keepsConnections: keepsConnections, worker)
+    }
+
+    /// Its source may have given others. True where it has.
+    @discardableResult
+    func take(_ discovered: DiscoveredEndpoints, _ worker: Worker) -> Bool {
+        guard let source = terms.source, let next = discovered.lists[source], next !== list else {
+            return false
+        }
+        list = next
+        replaceEndpoints(with: next.endpoints, keepsConnections: true, worker)
+        return true
+    }
+
+    private func replaceEndpoints(
+        with wanted: [EndpointTerms], keepsConnections: Bool, _ worker: Worker
+    ) {
+        var known: [SocketAddress: Endpoint] = [:]
+        if keepsConnections { for endpoint in endpoints { known[endpoint.address] = endpoint } }
+        let updated = wanted.map { wanted in
+            if let endpoint = known.removeValue(forKey: wanted.address) {
+                endpoint.terms = wanted
                 return endpoint
             }
             let id = worker.workspace.nextEndpointSerial()
-            let record = counts.health.record(of: terms.address)
-            return Endpoint(terms, id: id, record, newTerms.timeouts)
+            let record = counts.health.record(of: wanted.address)
+            return Endpoint(wanted, id: id, record, terms.timeouts)
         }
-        let leaving = keepsConnections ? kept : endpoints
+        let leaving = endpoints.filter { !keepsConnections || known[$0.address] != nil }
         endpoints = updated
-        balancer.update(newTerms.balance)
+        balancer.update(terms.balance)
         look(worker)
-        for endpoint in leaving {
-            retiredEndpoints.append(endpoint)
-            endpoint.retire(worker)
-        }
+        retiredEndpoints += leaving
+        for endpoint in leaving { endpoint.retire(worker) }
+        retiredEndpoints.removeAll { $0.connections.isEmpty }
         serveWaiting(worker)
     }
 
