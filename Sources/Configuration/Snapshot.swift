@@ -169,6 +169,8 @@ public final class UpstreamTerms: Sendable {
         public var healthCheck: HealthCheckTerms?
         /// Nil: none is ejected.
         public var ejection: EjectionTerms?
+        /// Nil: what servers may have at once does not depend on how fast they are.
+        public var adaptive: GradientTerms?
 
         public init() {}
     }

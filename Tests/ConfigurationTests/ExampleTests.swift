@@ -66,6 +66,10 @@ import Wire
             route: "orders", verdict: .forwarded,
             says: "  per-tenant: 20/s, burst 20, by header x-tenant and method, dry run"),
         Question(
+            file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            route: "orders", verdict: .forwarded,
+            says: "    adaptive concurrency: 10 to 500 at once"),
+        Question(
             file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Report",
             route: "reports", verdict: .forwarded, says: "  reports: 30/m, burst 5"),
         Question(

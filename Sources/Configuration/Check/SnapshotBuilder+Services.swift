@@ -75,6 +75,7 @@ extension SnapshotBuilder {
         var conduct = UpstreamTerms.Conduct()
         conduct.healthCheck = fields[.healthCheck].flatMap { readHealthCheck($0, upstream: name) }
         conduct.balance = fields[.balance].map(readBalance) ?? BalanceTerms()
+        conduct.adaptive = fields[.adaptiveConcurrency].flatMap(readAdaptiveConcurrency)
         conduct.ejection = fields[.ejection].flatMap(readEjection)
         return conduct
     }

@@ -123,7 +123,8 @@ enum ListenerKey: Int, LanguageKey {
 }
 
 enum UpstreamKey: Int, LanguageKey {
-    case name, endpoints, balance, grpc, limits, timeouts, tls, attachToken, healthCheck, ejection
+    case name, endpoints, balance, grpc, limits, timeouts, tls, attachToken, healthCheck, ejection,
+        adaptiveConcurrency
 
     static let table = makeTable("upstream")
 
@@ -148,6 +149,11 @@ enum UpstreamKey: Int, LanguageKey {
             Term(
                 "grpc", .boolean, "Whether anything but gRPC is answered with 415",
                 byDefault: "true where every route to it matches methods")
+        case .adaptiveConcurrency:
+            Term(
+                "adaptive_concurrency", .object(AdaptiveConcurrencyKey.table),
+                "A limit of requests at once that follows how fast the servers answer",
+                byDefault: "none")
         case .limits:
             Term(
                 "limits", .object(OptionObjects.upstreamLimits),

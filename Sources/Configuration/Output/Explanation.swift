@@ -188,6 +188,10 @@ public struct Explanation: Sendable {
             if upstream.endpoints.count > 1 {
                 lines.append("    balance: \(upstream.balance.words)")
             }
+            if let adaptive = upstream.conduct.adaptive {
+                lines.append(
+                    "    adaptive concurrency: \(adaptive.least) to \(adaptive.most) at once")
+            }
             lines += upstream.healthLines.map { "    " + $0 }
         }
         let upstreams = backends.backends.filter { $0.weight > 0 }.map(\.upstream)

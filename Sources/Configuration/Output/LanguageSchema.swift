@@ -29,7 +29,7 @@ public enum LanguageSchema {
         ListenerTLSKey.table, UpstreamTLSKey.table, TokenIssuerKey.table, TokenKeysKey.table,
         TokenSignerKey.table, AttachTokenKey.table, EjectionKey.table, SuccessRateKey.table,
         FailureShareKey.table, FailuresKey.table, RateLimitKey.table, RateLimitPartKey.table,
-        FaultKey.table, FaultDelayKey.table, FaultAbortKey.table,
+        FaultKey.table, FaultDelayKey.table, FaultAbortKey.table, AdaptiveConcurrencyKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

@@ -119,7 +119,8 @@ struct AdminPages {
                         ("connections", .number(counts.connectionCount)),
                         ("requests", .number(counts.requestCount)),
                         ("pending", .number(counts.pendingCount)),
-                    ] + discovery(terms.source, found) + HealthFigures(terms, counts).members)
+                    ] + discovery(terms.source, found) + adaptive(terms, counts)
+                        + HealthFigures(terms, counts).members)
             })
     }
 
@@ -136,6 +137,13 @@ struct AdminPages {
         }
         if let error = facts.lastError { members.append(("last_error", .string(error))) }
         return [("discovery", .object(members))]
+    }
+
+    private func adaptive(
+        _ terms: UpstreamTerms, _ counts: UpstreamCounts
+    ) -> [(String, JSON)] {
+        terms.conduct.adaptive == nil
+            ? [] : [("adaptive_concurrency", .number(counts.adaptiveConcurrency))]
     }
 
     private var connections: JSON {

@@ -134,6 +134,14 @@ struct MetricsPage {
             }
         }
         page.family(
+            "weir_upstream_adaptive_concurrency", .gauge,
+            "What adaptive concurrency allows at once, of all workers that have asked.")
+        for (terms, counts) in upstreams where terms.conduct.adaptive != nil {
+            page.sample(
+                "weir_upstream_adaptive_concurrency", [("upstream", terms.name)],
+                UInt64(clamping: counts.adaptiveConcurrency))
+        }
+        page.family(
             "weir_upstream_panics_total", .counter,
             "Times that a worker used all endpoints again, as few were available.")
         for (terms, counts) in upstreams {

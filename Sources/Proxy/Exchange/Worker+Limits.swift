@@ -109,6 +109,8 @@ extension Worker {
     /// Behind an answer of Weir's own, where it has an opinion: gRPC's milliseconds (gRFC A6), of
     /// which a negative number says not to, or HTTP's seconds (RFC 9110, 10.2.3).
     func pushbackField(_ exchange: Exchange) -> (name: StaticString, value: [UInt8])? {
+        // A breaker that callers answer with more attempts would not let anything recover.
+        if exchange.account.end.reason == .overLimit { exchange.pushback = -1 }
         if exchange.pushback == 0 { return nil }
         if exchange.isGRPC {
             let wait = exchange.pushback < 0 ? -1 : (exchange.pushback + 999_999) / 1_000_000

@@ -122,7 +122,7 @@ extension Worker {
             $0.account.attempts &-= 1
         }
         pool.use {
-            $0.requestEnded()
+            $0.requestEnded(attempt, workspace)
             place(attempt, in: $0)
         }
         return true
@@ -157,7 +157,7 @@ extension Worker {
             $0.endIfUnused(self)
         }
         attempt.pool?.use { pool in
-            pool.requestEnded()
+            pool.requestEnded(attempt, workspace)
             if pool.waitingCount > 0 { pool.serveWaiting(self) }
         }
         return attempt.exchange.use { exchange in

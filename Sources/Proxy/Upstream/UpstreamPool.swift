@@ -43,6 +43,7 @@ final class UpstreamPool {
     private(set) var waitingCount = 0
     private var retryTimer = WorkerTimer.none
     private(set) var isRetired = false
+    private var adaptive: AdaptiveConcurrency?
     /// What calls to it are counted in; nil until the first has ended.
     @safe @exclusivity(unchecked) var series: Borrowed<SeriesWriter>?
 
@@ -115,6 +116,10 @@ final class UpstreamPool {
         guard requests < terms.limits.requests else {
             worker.exceeded(.upstreamRequests, "upstream=\(name)")
             return .refused(.overLimit(.upstreamRequests))
+        }
+        if terms.conduct.adaptive != nil, !adaptive(worker).allows(waiting: waitingCount) {
+            worker.exceeded(.upstreamAdaptive, "upstream=\(name)")
+            return .refused(.overLimit(.upstreamAdaptive))
         }
         if firstWaiting == nil, let connection = pick(attempt, worker) {
             return .ready(connection)
@@ -256,9 +261,23 @@ final class UpstreamPool {
 
     // MARK: Counting requests
 
-    func requestBegan() { counts.requests.add(1, ordering: .relaxed) }
+    func requestBegan() {
+        counts.requests.add(1, ordering: .relaxed)
+        adaptive?.began()
+    }
 
-    func requestEnded() { counts.requests.subtract(1, ordering: .relaxed) }
+    func requestEnded(_ attempt: Attempt, _ workspace: Workspace) {
+        counts.requests.subtract(1, ordering: .relaxed)
+        adaptive?.ended(after: attempt.serverTime(at: workspace.now), workspace)
+    }
+
+    private func adaptive(_ worker: Worker) -> AdaptiveConcurrency {
+        if let adaptive { return adaptive }
+        let made = AdaptiveConcurrency(
+            terms.conduct.adaptive ?? GradientTerms(), workers: worker.loads.count, counts)
+        adaptive = made
+        return made
+    }
 
     // MARK: Waiting
 
@@ -376,6 +395,7 @@ final class UpstreamPool {
         }
         guard newTerms !== terms || newTLS !== tls else { return }
         list = newTerms.source.flatMap { worker.discovered.lists[$0] }
+        if newTerms.conduct.adaptive != terms.conduct.adaptive { adaptive = nil }
         let keepsConnections =
             newTerms.limits == terms.limits && newTerms.timeouts == terms.timeouts
             && newTLS?.terms.digest == tls?.terms.digest
@@ -443,8 +463,12 @@ public final class UpstreamCounts: Sendable {
     let panics = Atomic<Int>(0)
     public let health = UpstreamHealth()
 
+    /// The sum of all workers' adaptive limits; 0 where there is none.
+    let adaptiveLimit = Atomic<Int>(0)
+
     public init() {}
 
+    public var adaptiveConcurrency: Int { adaptiveLimit.load(ordering: .relaxed) }
     /// In all workers: connections there are, requests that servers work on, requests that wait.
     public var connectionCount: Int { connections.load(ordering: .relaxed) }
     public var requestCount: Int { requests.load(ordering: .relaxed) }
