@@ -171,6 +171,8 @@ public final class UpstreamTerms: Sendable {
         public var ejection: EjectionTerms?
         /// Nil: what servers may have at once does not depend on how fast they are.
         public var adaptive: GradientTerms?
+        /// Nil is none.
+        public var retryThrottle: RetryThrottle?
 
         public init() {}
     }

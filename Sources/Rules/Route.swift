@@ -16,6 +16,8 @@ public final class Route: Sendable {
     /// A stream on which nothing passed either way for so long is ended; 0 is never.
     public let idleTimeout: Int64
     public let messages: MessageLimits
+    /// Nil: only what no server has processed is tried again.
+    public let retry: RetryPolicy?
     public let rewrite: Rewrite?
     public let requestHeaders: HeaderEdits?
     public let responseHeaders: HeaderEdits?
@@ -40,6 +42,7 @@ public final class Route: Sendable {
         public var timeout: Int64 = 0
         public var idleTimeout: Int64 = 0
         public var messages = MessageLimits.none
+        public var retry: RetryPolicy?
         public var rewrite: Rewrite?
         public var requestHeaders: HeaderEdits?
         public var responseHeaders: HeaderEdits?
@@ -64,6 +67,7 @@ public final class Route: Sendable {
         timeout = terms.timeout
         idleTimeout = terms.idleTimeout
         messages = terms.messages
+        retry = terms.retry
         rewrite = terms.rewrite
         requestHeaders = terms.requestHeaders
         responseHeaders = terms.responseHeaders

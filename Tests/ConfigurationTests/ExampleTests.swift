@@ -126,6 +126,20 @@ import Wire
             file: "config/gateway.yaml", listener: "internal", target: "no.Such/Method", route: nil,
             verdict: .refused, says: "route: none: UNIMPLEMENTED"),
         Question(
+            file: "config/retries.yaml", target: "orders.v1.Orders/Get", route: "orders",
+            verdict: .forwarded,
+            says: "  retry: up to 3 attempts, of RESOURCE_EXHAUSTED, UNAVAILABLE"),
+        Question(
+            file: "config/retries.yaml", target: "orders.v1.Orders/Place", route: "orders-place",
+            verdict: .forwarded, says: "  retry: only what no server has processed"),
+        Question(
+            file: "config/retries.yaml", target: "search.v1.Search/Find", route: "search",
+            verdict: .forwarded, says: "    hedging: another attempt after each 40ms"),
+        Question(
+            file: "config/retries.yaml", target: "GET /files/a", route: "files",
+            verdict: .forwarded,
+            says: "  retry: up to 2 attempts, of 502, 503, 504 to GET, HEAD, OPTIONS, TRACE"),
+        Question(
             file: "config/sidecar.yaml", listener: "inbound", target: "orders.v1.Orders/Get",
             route: "inbound", verdict: .forwarded,
             says: "  to upstream service, weight 1 of 1: unix:@service"),

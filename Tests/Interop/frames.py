@@ -468,7 +468,7 @@ class RawOrigin:
     sends its own SETTINGS.
     """
 
-    def __init__(self, script=answer_all, settings=(), receive_buffer=None, **terms):
+    def __init__(self, script=answer_all, settings=(), receive_buffer=None, port=0, **terms):
         self.requests = []
         self.connections = []
         self._script, self._settings, self._terms = script, settings, terms
@@ -478,7 +478,7 @@ class RawOrigin:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.bind(("127.0.0.1", port))
         self._listener.listen(128)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

@@ -147,10 +147,11 @@ ENDINGS = {
             "reset_code": "INTERNAL_ERROR"}),
     "server refuses": (reset(frames.REFUSED_STREAM), whole(GRPC), {
         "reason": "refused", "ended_by": "upstream", "reset_code": "REFUSED_STREAM",
-        "grpc_status": "UNAVAILABLE"}),
+        "grpc_status": "UNAVAILABLE", "attempts": 2, "upstream_stream": 3,
+        "not_retried": "not_retryable"}),
     "server says goaway": (goaway, whole(GRPC), {
         "reason": "refused", "reset_frame": "GOAWAY", "reset_by": "upstream",
-        "reset_code": "ENHANCE_YOUR_CALM", "grpc_status": "UNAVAILABLE"}),
+        "reset_code": "ENHANCE_YOUR_CALM", "grpc_status": "UNAVAILABLE", "attempts": 2}),
     "server cuts": (cut_at_request, whole(GRPC), {
         "reason": "upstream_lost", "ended_by": "upstream", "fault": "upstream",
         "grpc_status": "UNAVAILABLE", "detail": "the connection to the server was lost"}),
@@ -200,7 +201,7 @@ def check(record, expected):
     if record.get("attempts"):
         assert re.fullmatch(r"127\.0\.0\.1:\d+", record["endpoint"])
         assert re.fullmatch(r"0-\d+", record["upstream_connection"])
-        assert record["upstream_stream"] == 1
+        assert record["upstream_stream"] == expected.get("upstream_stream", 1)
 
 
 @pytest.mark.parametrize("name", ENDINGS)

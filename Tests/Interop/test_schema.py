@@ -75,7 +75,8 @@ BROKEN = {
     "no listeners": lambda c: c.pop("listeners"),
     "an empty list of listeners": lambda c: c.update(listeners=[]),
     "an unknown key": lambda c: c.update(listener=[]),
-    "what is not yet supported": lambda c: c["routes"][0].update(retry={"attempts": 2}),
+    "more attempts than there may be": lambda c: c["routes"][0].update(
+        retry={"attempts": 6, "codes": ["UNAVAILABLE"]}),
     "an unknown default": lambda c: c["access"].update(default="maybe"),
     "a rule without a name": lambda c: c["access"].update(rules=[{"methods": ["a.B/*"]}]),
     "TLS without an identity": lambda c: c["listeners"][0].update(tls={"identities": []}),
@@ -94,7 +95,7 @@ BROKEN = {
     "a boolean in words": lambda c: c["upstreams"][0].update(grpc="yes"),
     "two actions": lambda c: c["routes"][0].update(respond={"status": 200}),
     "no action": lambda c: c["routes"][0].pop("backends"),
-    "a retry": lambda c: c["routes"][0].update(retry={"attempts": 3}),
+    "a retry for ever": lambda c: c["routes"][0].update(retry={"codes": [], "attempts": 3}),
     "a method with a slash first": lambda c: c["routes"][0].update(matches=[{"method": "/a.B/C"}]),
     "a path without a slash": lambda c: c["routes"][0].update(matches=[{"path": "a"}]),
     "two kinds of path": lambda c: c["routes"][0].update(

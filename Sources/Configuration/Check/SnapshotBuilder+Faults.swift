@@ -29,7 +29,7 @@ extension SnapshotBuilder {
         guard let fields = checker.fields(node, FaultAbortKey.self) else { return nil }
         let share = fields[.share].flatMap { checker.percent($0, "a share") }
         let http = fields[.status].flatMap { checker.count($0, "a status", 400...599) }
-        let grpc = fields[.grpcStatus].map(readGRPCStatus)
+        let grpc = fields[.grpcStatus].flatMap(readGRPCStatus)
         let okay = ["OK", "0"]
         if let place = fields[.grpcStatus], okay.contains(checker.tree.string(place)) {
             checker.fail(

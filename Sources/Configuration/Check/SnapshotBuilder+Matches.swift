@@ -113,7 +113,7 @@ extension SnapshotBuilder {
                 expected: "pkg.Service/Method, pkg.Service/* or pkg.*", suggestion: suggestion))
     }
 
-    private func readHTTPMethod(_ node: NodeID) -> [UInt8]? {
+    func readHTTPMethod(_ node: NodeID) -> [UInt8]? {
         guard let bytes = checker.bytes(node, "an HTTP method") else { return nil }
         let upper = bytes.map { $0.isLetter ? $0 & 0xdf : $0 }
         guard !bytes.isEmpty, bytes.count <= 32, upper.allSatisfy({ $0.isLetter || $0 == 0x2d }),

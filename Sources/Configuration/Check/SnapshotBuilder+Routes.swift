@@ -117,6 +117,7 @@ extension SnapshotBuilder {
         terms.idleTimeout =
             fields[.idleTimeout].flatMap { checker.duration($0, "an idle timeout") } ?? 0
         terms.messages = fields[.messageLimits].map(readMessageLimits) ?? .none
+        terms.retry = fields[.retry].flatMap(readRetry)
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.failures = fields[.failures].flatMap(readFailures) ?? .standard
         terms.faults = fields[.fault].flatMap(readFault)
@@ -152,6 +153,7 @@ extension SnapshotBuilder {
     private func refuseForwardingTerms(_ fields: Fields<RouteKey>) {
         let keys: [RouteKey] = [
             .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders, .fault, .failures,
+            .retry,
         ]
         for key in keys {
             guard let node = fields[key] else { continue }

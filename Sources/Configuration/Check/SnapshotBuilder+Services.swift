@@ -77,6 +77,7 @@ extension SnapshotBuilder {
         conduct.balance = fields[.balance].map(readBalance) ?? BalanceTerms()
         conduct.adaptive = fields[.adaptiveConcurrency].flatMap(readAdaptiveConcurrency)
         conduct.ejection = fields[.ejection].flatMap(readEjection)
+        conduct.retryThrottle = fields[.retryThrottle].flatMap(readRetryThrottle)
         return conduct
     }
 

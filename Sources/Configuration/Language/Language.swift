@@ -124,7 +124,7 @@ enum ListenerKey: Int, LanguageKey {
 
 enum UpstreamKey: Int, LanguageKey {
     case name, endpoints, balance, grpc, limits, timeouts, tls, attachToken, healthCheck, ejection,
-        adaptiveConcurrency
+        adaptiveConcurrency, retryThrottle
 
     static let table = makeTable("upstream")
 
@@ -178,6 +178,11 @@ enum UpstreamKey: Int, LanguageKey {
             Term(
                 "ejection", .object(EjectionKey.table),
                 "When endpoints whose calls fail get none for a while", byDefault: "never")
+        case .retryThrottle:
+            Term(
+                "retry_throttle", .object(RetryThrottleKey.table),
+                "Tokens that failed calls take; while half are gone nothing is tried again",
+                byDefault: "none")
         }
     }
 }

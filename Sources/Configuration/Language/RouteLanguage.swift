@@ -45,7 +45,10 @@ enum RouteKey: Int, LanguageKey {
                 "What is changed in the request's target before it is forwarded",
                 byDefault: "nothing")
         case .requestHeaders, .responseHeaders: editTerm
-        case .retry: Term("retry", .unsupported, "What is tried again")
+        case .retry:
+            Term(
+                "retry", .object(RetryKey.table), "What is tried again, and how often",
+                byDefault: "only what no server has processed")
         case .accessLog:
             Term(
                 "access_log", .choice(["on", "off"]),
@@ -219,8 +222,7 @@ enum RespondKey: Int, LanguageKey {
                 byDefault: "`text/plain; charset=utf-8`, of keys `application/jwk-set+json`")
         case .grpcStatus:
             Term(
-                "grpc_status",
-                .grpcStatus, "gRPC status for gRPC callers",
+                "grpc_status", .grpcStatus, "gRPC status for gRPC callers",
                 byDefault: "what gRPC takes the HTTP status for")
         case .message:
             Term("message", .anyText, "Message for gRPC callers", byDefault: "none")

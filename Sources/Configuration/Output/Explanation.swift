@@ -206,6 +206,7 @@ public struct Explanation: Sendable {
             lines.append("  failures: " + route.failureWords(isGRPC: request.isGRPC))
         }
         if let faults = route.faults { lines += faults.words.map { "  fault: " + $0 } }
+        lines += Self.lines(about: route.retry, isGRPC: request.isGRPC)
         if let path = route.rewrite?.path {
             lines.append("  path: rewritten to \(text(path.rewriting(request.path)))")
         }

@@ -19,6 +19,7 @@ struct MetricsPage {
         page.writeDiscovery()
         page.writeCalls()
         page.writeAttempts()
+        page.writeRetries()
         page.writeAccess()
         page.writeRateLimits()
         page.writeEndings()
@@ -256,6 +257,21 @@ struct MetricsPage {
         writeSizes(
             "grpc_client_attempt_rcvd_total_compressed_message_size_bytes",
             "Messages from a server, each call's.", series, .response)
+    }
+
+    private mutating func writeRetries() {
+        var name = "weir_retries_total"
+        page.family(name, .counter, "Attempts after a call's first, by why they were made.")
+        page.sample(name, [("kind", "policy")], total(.retries))
+        page.sample(name, [("kind", "transparent")], total(.transparentRetries))
+        page.sample(name, [("kind", "hedge")], total(.hedges))
+        name = "weir_not_retried_total"
+        page.family(
+            name, .counter, "Calls whose last attempt failed, by why there was no other.")
+        for index in (counters.first?.unretried ?? []).indices {
+            let count = counters.reduce(0 as UInt64) { $0 &+ $1.unretried[index].count }
+            page.sample(name, [("reason", counters[0].unretried[index].reason)], count)
+        }
     }
 
     private enum Direction { case request, response }

@@ -3,16 +3,17 @@ internal import Wire
 
 /// One request and its response, from the first HEADERS to the end of both streams. Pooled.
 ///
-///     receiving -> deciding -> waiting -> forwarding -> over
+///     receiving -> deciding -> waiting <-> forwarding -> over
 ///                     |           |           |
 ///                     +-----------+-----------+--> answering -> over
 ///
 /// - receiving: the header block is not whole.
 /// - deciding: validated, deadline armed; access and routing are at work and may suspend.
-/// - waiting: routed; its attempt waits for a connection or a stream.
-/// - forwarding: the attempt has a stream; bytes flow both ways.
+/// - waiting: routed; its attempt waits for a connection or a stream, or for its time to come.
+/// - forwarding: an attempt has a stream; bytes flow both ways. Back to waiting where it is tried
+///   again.
 /// - answering: Weir's own answer is on its way; what the client still sends is discarded.
-/// - over: the client's stream is closed; the exchange stays until its attempt's stream is, too.
+/// - over: the client's stream is closed; the exchange stays until its attempts' streams are, too.
 final class Exchange {
     enum Phase { case receiving, deciding, waiting, forwarding, answering, over }
     /// `malformed` and `refused` end the stream, `abusive` the connection.
@@ -34,8 +35,14 @@ final class Exchange {
     @safe @exclusivity(unchecked) var account = ExchangeAccount()
     private(set) var fieldCount = 0
 
-    /// Weir's first try, and what carries its own answers. Lives as long as the exchange object.
-    let attempt: Borrowed<Attempt>
+    /// The newest attempt, or once a response is passed on the one that it came of. Carries Weir's
+    /// own answers, too.
+    @safe @exclusivity(unchecked) private(set) var attempt: Borrowed<Attempt>
+    /// The others, as a list: given up, or hedges.
+    private(set) var others: Borrowed<Attempt>?
+    /// How many of its attempts have a stream.
+    var streams = 0
+    /// The first one lives as long as the exchange object.
     private let ownAttempt: Attempt
 
     var startedAt: Int64 = 0
@@ -64,6 +71,10 @@ final class Exchange {
     /// When the caller may come back, in nanoseconds from its answer; 0 says nothing, less says not
     /// to.
     var pushback: Int64 = 0
+    /// What was passed on of the request stays, for another attempt.
+    var keepsRequest = true
+    var retry = RetryState()
+    var times = AttemptTimes()
 
     /// Where it was sent before.
     var tried = TriedEndpoints()
@@ -83,6 +94,9 @@ final class Exchange {
     }
 
     var isGRPC: Bool { head.isGRPC }
+
+    /// Some of the request that came waits for its attempt.
+    var hasUnread: Bool { attempt.use { request.body.unread(from: $0.cursor) > 0 } }
 
     /// Reset now, it would be one of the resets that a flood consists of: no response has begun, it
     /// is young, and its own deadline has not passed (clients in an outage are honest).
@@ -152,16 +166,59 @@ final class Exchange {
 
     // MARK: What was passed on
 
-    /// Tells the client's stream, in portions that matter, that request bytes went on.
+    /// Tells the client's stream, in portions that matter, that request bytes went on. `position`
+    /// is how far an attempt is with them; what another had before counts once.
     @inline(always)
-    func requestBytesPassed(_ byteCount: Int, _ workspace: Workspace) {
+    func requestBytesPassed(upTo position: Int64, _ workspace: Workspace) {
         progressAt = workspace.now
+        let byteCount = Int(truncatingIfNeeded: position &- request.passed)
+        guard byteCount > 0 else { return }
         account.requestBytes &+= Int64(byteCount)
         downstream.connection?.use { connection in
             let credit = request.bytesPassed(byteCount, connection.session.windows)
             guard let credit else { return }
             connection.session.credit(downstream.streamID, credit)
             connection.markDirty(workspace)
+        }
+    }
+
+    // MARK: Attempts
+
+    /// `next` is what is tried now; what was stays among the others.
+    func add(_ next: Borrowed<Attempt>) {
+        attempt.use { $0.sibling = others }
+        others = attempt
+        attempt = next
+    }
+
+    /// `chosen` is the one whose response goes on.
+    func promote(_ chosen: Borrowed<Attempt>) {
+        if chosen == attempt { return }
+        removeFromOthers(chosen)
+        add(chosen)
+    }
+
+    private func removeFromOthers(_ chosen: Borrowed<Attempt>) {
+        if others == chosen {
+            others = chosen.use { $0.sibling }
+            return
+        }
+        var place = others
+        while let other = place {
+            let next = other.use { $0.sibling }
+            if next == chosen { return other.use { $0.sibling = chosen.use { $0.sibling } } }
+            place = next
+        }
+    }
+
+    /// All of them, the newest first.
+    @inline(always)
+    func forEachAttempt(_ body: (Attempt) -> Void) {
+        attempt.use(body)
+        var place = others
+        while let other = place {
+            place = other.use { $0.sibling }
+            other.use(body)
         }
     }
 
@@ -174,6 +231,7 @@ final class Exchange {
     /// Makes the object as new, for the next exchange.
     func reset(_ workspace: Workspace) {
         request.reset(returning: workspace.segments)
+        if others != nil { giveOthers(workspace) }
         ownAttempt.reset(workspace)
         arena.reset(to: workspace.blocks)
         head = RequestHead()
@@ -196,7 +254,31 @@ final class Exchange {
         isWatching = false
         isResponseSent = false
         resetsAfterResponse = false
+        keepsRequest = true
+        retry = RetryState()
+        times = AttemptTimes()
     }
+
+    private func giveOthers(_ workspace: Workspace) {
+        let own = Borrowed(ownAttempt)
+        forEachAttempt { if Borrowed($0) != own { workspace.give($0) } }
+        attempt = own
+        others = nil
+    }
+}
+
+/// When an exchange has to be looked at because of its attempts; `Int64.max` is never.
+struct AttemptTimes: BitwiseCopyable {
+    /// The next attempt is made.
+    var retryAt = Int64.max
+    /// The attempt's own time is over.
+    var tryEndsAt = Int64.max
+    /// A response that is held back is passed on.
+    var peekEndsAt = Int64.max
+    /// Another attempt is made beside those that last.
+    var hedgeAt = Int64.max
+
+    var next: Int64 { min(min(retryAt, tryEndsAt), min(peekEndsAt, hedgeAt)) }
 }
 
 /// Where an exchange or an attempt meets a connection.

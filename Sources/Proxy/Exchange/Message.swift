@@ -1,4 +1,5 @@
-/// One direction of an exchange: what arrived of it and is still to be passed on.
+/// One direction of an exchange: what arrived of it, and is still to be passed on or may have to be
+/// passed on again.
 struct Message: ~Copyable {
     var headers = HeaderBlock()
     var trailers = HeaderBlock()
@@ -11,26 +12,32 @@ struct Message: ~Copyable {
     private(set) var receivedAt: Int64 = 0
     private(set) var waitingSince: Int64 = 0
     private var window = StreamWindow()
+    /// Bytes that were passed on, each counted once.
+    private(set) var passed: Int64 = 0
+
+    /// True where bytes came that were not passed on yet.
+    var hasUnpassed: Bool { passed != body.total }
 
     @inline(always)
     mutating func bodyReceived(_ bytes: RawSpan, _ pool: SegmentPool, now: Int64) {
         receivedBytes &+= Int64(bytes.byteCount)
         receivedAt = now
-        if body.count == 0 { waitingSince = now }
+        if !hasUnpassed { waitingSince = now }
         if flow.isDiscarding { return }
         body.append(bytes, from: pool)
     }
 
     /// Of Weir's own, and passed on like a peer's.
     mutating func append(own bytes: [UInt8], _ pool: SegmentPool, now: Int64) {
-        if body.count == 0 { waitingSince = now }
+        if !hasUnpassed { waitingSince = now }
         body.append(bytes, from: pool)
     }
 
     /// The stream's credit that is due after bytes were passed on, if any.
     @inline(always)
     mutating func bytesPassed(_ byteCount: Int, _ windows: HTTP2Session.Windows) -> StreamCredit? {
-        let isDrained = body.count == 0
+        passed &+= Int64(byteCount)
+        let isDrained = passed == body.total
         let credit = window.bytesPassed(byteCount, isDrained: isDrained, windows)
         return flow.isEnded ? nil : credit
     }
@@ -38,18 +45,20 @@ struct Message: ~Copyable {
     mutating func discard(returning pool: SegmentPool) {
         flow.discard()
         body.removeAll(returning: pool)
+        passed = body.total
     }
 
     mutating func reset(returning pool: SegmentPool) {
         headers = HeaderBlock()
         trailers = HeaderBlock()
-        body.removeAll(returning: pool)
+        body.reset(returning: pool)
         flow = MessageFlow()
         listBytes = 0
         receivedBytes = 0
         receivedAt = 0
         waitingSince = 0
         window = StreamWindow()
+        passed = 0
     }
 }
 

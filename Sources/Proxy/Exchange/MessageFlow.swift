@@ -10,17 +10,17 @@ struct MessageFlow {
     enum Action: Equatable { case none, submitHeaders, submitHeadersOnly, resume }
     enum Portion: Equatable { case wait, more(Int), last(Int), lastBeforeTrailers(Int) }
     private enum Source { case expected, open, ended, endedWithTrailers }
-    private enum Sink { case unopened, flowing, waiting, finished }
     private var source: Source = .expected
-    private var sink: Sink = .unopened
+    private var sink = MessageSink()
     private var isNoted = false
     private(set) var isDiscarding = false
 
     var hasHeaders: Bool { source != .expected }
-    var hasStarted: Bool { sink != .unopened }
+    var hasStarted: Bool { sink.hasStarted }
     var isEnded: Bool { source == .ended || source == .endedWithTrailers }
+    var endsWithoutTrailers: Bool { source == .ended }
     /// All of it was handed to the sink.
-    var isFinished: Bool { sink == .finished }
+    var isFinished: Bool { sink.isFinished }
 
     /// What was received is only noted; true where that has to be told (once until `processed`).
     mutating func note() -> Bool {
@@ -40,41 +40,55 @@ struct MessageFlow {
 
     /// Called once for all that was noted in a read, when the sink may be opened.
     mutating func advance(available: Int) -> Action {
-        if isDiscarding { return .none }
-        switch sink {
+        isDiscarding ? .none : sink.advance(self, available: available)
+    }
+
+    /// How much the sink may take of what is available.
+    mutating func portion(available: Int, limit: Int) -> Portion {
+        sink.portion(self, available: available, limit: limit)
+    }
+
+    /// Nothing more is passed on.
+    mutating func discard() { isDiscarding = true }
+}
+
+/// Where one direction of an exchange is passed on to: a stream at the client for a response. A
+/// request has as many sinks as it has attempts.
+struct MessageSink: BitwiseCopyable {
+    private enum State { case unopened, flowing, waiting, finished }
+    private var state: State = .unopened
+
+    var hasStarted: Bool { state != .unopened }
+    /// All of it was handed over.
+    var isFinished: Bool { state == .finished }
+
+    @inline(always)
+    mutating func advance(_ flow: MessageFlow, available: Int) -> MessageFlow.Action {
+        switch state {
         case .unopened:
-            guard source != .expected else { return .none }
-            let bodiless = source == .ended && available == 0
-            sink = bodiless ? .finished : .flowing
+            guard flow.hasHeaders else { return .none }
+            let bodiless = flow.endsWithoutTrailers && available == 0
+            state = bodiless ? .finished : .flowing
             return bodiless ? .submitHeadersOnly : .submitHeaders
         case .waiting:
-            guard available > 0 || isEnded else { return .none }
-            sink = .flowing
+            guard available > 0 || flow.isEnded else { return .none }
+            state = .flowing
             return .resume
         case .flowing, .finished: return .none
         }
     }
 
-    /// The sink is another stream now, which has got nothing yet.
-    mutating func reopenSink() { sink = .unopened }
-
-    /// How much the sink may take of what is available.
-    mutating func portion(available: Int, limit: Int) -> Portion {
+    @inline(always)
+    mutating func portion(
+        _ flow: MessageFlow, available: Int, limit: Int
+    ) -> MessageFlow.Portion {
         if available > limit { return .more(limit) }
-        switch source {
-        case .ended:
-            sink = .finished
-            return .last(available)
-        case .endedWithTrailers:
-            sink = .finished
-            return .lastBeforeTrailers(available)
-        case .expected, .open:
+        guard flow.isEnded else {
             if available > 0 { return .more(available) }
-            sink = .waiting
+            state = .waiting
             return .wait
         }
+        state = .finished
+        return flow.endsWithoutTrailers ? .last(available) : .lastBeforeTrailers(available)
     }
-
-    /// Nothing more is passed on.
-    mutating func discard() { isDiscarding = true }
 }

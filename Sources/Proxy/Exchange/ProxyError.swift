@@ -8,7 +8,7 @@ struct ProxyError {
         case headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
         case loop, messageTooLarge, rateLimited, fault
-        case deadlineExceeded, routeIdle, bodyIdle, stalled
+        case deadlineExceeded, tryTimedOut, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
     }
 
@@ -58,7 +58,7 @@ struct ProxyError {
         case .denied: .permissionDenied
         case .identityEnded, .unauthenticated: .unauthenticated
         case .wrongContentType: .internalError
-        case .deadlineExceeded, .routeIdle: .deadlineExceeded
+        case .deadlineExceeded, .tryTimedOut, .routeIdle: .deadlineExceeded
         case .stalled: fault == .upstream ? .unavailable : .cancelled
         case .bodyIdle: .cancelled
         case .unreachable, .overLimit, .refused, .upstreamLost, .accessUnknown: .unavailable
@@ -83,7 +83,7 @@ struct ProxyError {
         case .fault: injected?.httpStatus ?? 503
         case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
-        case .deadlineExceeded, .routeIdle: 504
+        case .deadlineExceeded, .tryTimedOut, .routeIdle: 504
         case .unreachable, .overLimit, .refused, .stalled, .accessUnknown: 503
         case .upstreamReset, .upstreamLost, .badResponse: 502
         }
@@ -99,7 +99,7 @@ struct ProxyError {
             case nil, .refusedStream, .noError, .http11Required: .internalError
             case .some(let code): code
             }
-        case .stalled, .bodyIdle, .deadlineExceeded, .routeIdle: .cancel
+        case .stalled, .bodyIdle, .deadlineExceeded, .tryTimedOut, .routeIdle: .cancel
         default: .internalError
         }
     }

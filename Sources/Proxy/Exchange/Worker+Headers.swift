@@ -11,15 +11,19 @@ extension Worker {
         let certificate = exchange.downstream.connection?.use { $0.certificateField }
         let attaches = attempt.pool?.use { $0.attachesToken } ?? false
         let isAsItCame =
-            exchange.deadline == 0 && head.host < 0 && keepsScheme(exchange, attempt) && !forwards
-            && !attaches && certificate == nil
+            exchange.deadline == 0 && exchange.times.tryEndsAt == .max && head.host < 0
+            && keepsScheme(exchange, attempt) && !forwards
+            && !attaches && certificate == nil && exchange.retry.attempts == 1
             && (!exchange.isGRPC || head.te >= 0)
             && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
         if isAsItCame { return exchange.request.headers }
         var builder = HeaderBuilder(attempt, workspace.blocks)
         appendPseudo(exchange, attempt, to: &builder)
-        if exchange.deadline > 0, exchange.isGRPC {
-            builder.appendTimeout(exchange.deadline - workspace.now)
+        let isRepeated = exchange.isGRPC && exchange.retry.attempts > 1
+        if exchange.deadline > 0 || exchange.times.tryEndsAt < .max, exchange.isGRPC {
+            let deadline = exchange.deadline > 0 ? exchange.deadline : .max
+            let end = min(deadline, exchange.times.tryEndsAt)
+            builder.appendTimeout(end - workspace.now)
         }
         let edits = exchange.route?.use { $0.requestHeaders }
         let headers = exchange.request.headers
@@ -29,6 +33,7 @@ extension Worker {
             if headers.name(index).isPseudo { continue }
             if let edits, edits.drops(headers.name(index)) { continue }
             if attaches, headers.name(index).equals("authorization") { continue }
+            if isRepeated, headers.name(index).equals(PreviousAttempts.name) { continue }
             if exchange.isFromProxy, headers.name(index).use(HeaderToken.isForwarding) { continue }
             builder.append(headers, at: index)
         }
@@ -36,6 +41,10 @@ extension Worker {
         if let certificate { builder.append(ClientCertificateField.name, certificate) }
         if attaches { appendToken(attempt, to: &builder) }
         if exchange.isGRPC, head.te < 0 { builder.append("te", ByteView("trailers")) }
+        if isRepeated {
+            let count = PreviousAttempts.count(of: headers) + Int(exchange.retry.attempts) - 1
+            builder.append(PreviousAttempts.name, Array("\(count)".utf8), isIndexed: false)
+        }
         if let edits { builder.append(edits, without: attaches ? "authorization" : "") }
         return builder.isWhole ? builder.block : nil
     }
@@ -91,6 +100,20 @@ extension Worker {
     }
 }
 
+/// How often a call was tried before, for its server (gRFC A6). A client that tries again by itself
+/// says so, too: both are one number.
+private enum PreviousAttempts {
+    static var name: StaticString { "grpc-previous-rpc-attempts" }
+
+    static func count(of headers: HeaderBlock) -> Int {
+        for index in 0..<headers.count where headers.name(index).equals(name) {
+            let count = Int(headers.value(index).text) ?? 0
+            return min(max(count, 0), 1_000_000)
+        }
+        return 0
+    }
+}
+
 /// Builds a header block in an attempt's arena.
 struct HeaderBuilder {
     private(set) var block = HeaderBlock()
@@ -139,9 +162,9 @@ struct HeaderBuilder {
         return joined
     }
 
-    mutating func append(_ name: StaticString, _ value: [UInt8]) {
+    mutating func append(_ name: StaticString, _ value: [UInt8], isIndexed: Bool = true) {
         guard let value = attempt.arena.keep(value.span, from: pool) else { return isWhole = false }
-        append(name, value)
+        append(name, value, isIndexed: isIndexed)
     }
 
     /// What is left, rounded down; never indexed: no two requests have the same, and each would

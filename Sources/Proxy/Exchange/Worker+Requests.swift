@@ -13,6 +13,7 @@ extension Worker {
             if exchange.account.requestMessages.largest > exchange.requestMessageBytesMax {
                 return refuseMessage(exchange)
             }
+            if exchange.keepsRequest { limitKept(exchange) }
             if exchange.phase == .forwarding { resumeRequest(exchange) }
         case .receiving: if exchange.request.flow.hasHeaders { begin(exchange) }
         case .deciding:
@@ -24,13 +25,20 @@ extension Worker {
     }
 
     private func resumeRequest(_ exchange: Exchange) {
-        let available = exchange.request.body.count
-        guard exchange.request.flow.advance(available: available) == .resume else { return }
-        exchange.attempt.use { attempt in
-            attempt.upstream.connection?.use {
-                $0.session.resume(attempt.upstream.streamID)
-                $0.markDirty(workspace)
-            }
+        if exchange.request.flow.isDiscarding { return }
+        if exchange.others == nil { return exchange.attempt.use { resume($0, exchange) } }
+        exchange.forEachAttempt { resume($0, exchange) }
+    }
+
+    @inline(always)
+    private func resume(_ attempt: Attempt, _ exchange: Exchange) {
+        guard attempt.state == .streaming else { return }
+        let available = exchange.request.body.unread(from: attempt.cursor)
+        let action = attempt.sink.advance(exchange.request.flow, available: available)
+        guard action == .resume else { return }
+        attempt.upstream.connection?.use {
+            $0.session.resume(attempt.upstream.streamID)
+            $0.markDirty(workspace)
         }
     }
 
@@ -223,6 +231,9 @@ extension Worker {
                 return answer(exchange, ProxyError(.refused, .weir, words))
             }
             mark(exchange)
+            if exchange.route?.use({ $0.retry != nil }) == true {
+                pool.retryableCallBegan(now: workspace.now)
+            }
             exchange.attempt.use { attempt in
                 attempt.pool = Borrowed(pool)
                 place(attempt, in: pool)
@@ -248,16 +259,14 @@ extension Worker {
         switch pool.place(attempt, self) {
         case .ready(let connection): connection.use { begin(attempt, on: $0) }
         case .wait:
-            attempt.exchange.use { $0.phase = .waiting }
+            attempt.exchange.use { if !$0.hasStreamingAttempt { $0.phase = .waiting } }
             pool.wait(attempt, self)
-        case .refused(let error): attempt.exchange.use { answer($0, error) }
+        case .refused(let error): attemptFailed(attempt, error)
         }
     }
 
     /// A waiting attempt cannot be sent any more.
-    func refuse(_ attempt: Attempt, _ error: ProxyError) {
-        attempt.exchange.use { answer($0, error) }
-    }
+    func refuse(_ attempt: Attempt, _ error: ProxyError) { attemptFailed(attempt, error) }
 
     /// Gives an attempt a stream. `connection` has room.
     func begin(_ attempt: Attempt, on connection: UpstreamConnection) {
@@ -265,20 +274,23 @@ extension Worker {
             if exchange.deadline > 0, workspace.now >= exchange.deadline {
                 return deadlinePassed(exchange)
             }
-            let available = exchange.request.body.count
-            let hasBody = exchange.request.flow.advance(available: available) == .submitHeaders
+            let available = exchange.request.body.unread(from: attempt.cursor)
+            let action = attempt.sink.advance(exchange.request.flow, available: available)
+            timesBegan(exchange)
             guard let headers = requestHeaders(exchange, attempt),
-                let streamID = connection.session.submitRequest(attempt, headers, hasBody: hasBody)
+                let streamID = connection.session.submitRequest(
+                    attempt, headers, hasBody: action == .submitHeaders)
             else {
                 let words = "the server's connection takes no more streams"
-                return answer(exchange, ProxyError(.refused, .upstream, words))
+                return attemptFailed(attempt, ProxyError(.refused, .upstream, words), .dropped)
             }
             exchange.phase = .forwarding
+            exchange.streams &+= 1
             attempt.state = .streaming
             attempt.pool?.use { $0.requestBegan() }
             connection.attach(attempt, streamID, workspace)
             connection.markDirty(workspace)
-            accountSent(exchange, on: connection, streamID)
+            accountSent(attempt, exchange, on: connection)
             hurryTimer(exchange, connection.stalledWriter)
         }
     }
@@ -312,6 +324,7 @@ extension Worker {
     func nextDeadline(_ exchange: Exchange) -> Int64 {
         var next = exchange.deadline > 0 ? exchange.deadline : .max
         if exchange.decideBy > 0 { next = min(next, exchange.decideBy) }
+        next = min(next, exchange.times.next)
         if let idle = exchange.route?.use({ $0.idleTimeout }), idle > 0 {
             next = min(next, exchange.progressAt &+ idle)
         }
@@ -329,14 +342,14 @@ extension Worker {
     private func stalledTimeout(_ exchange: Exchange, _ timeouts: DownstreamTimeouts) -> Int64 {
         let pool = exchange.attempt.use { $0.pool }
         let upstream = pool?.use { $0.terms.timeouts.stalledWriter } ?? 0
-        if upstream == 0 || exchange.request.body.count == 0 { return timeouts.stalledWriter }
+        if upstream == 0 || !exchange.hasUnread { return timeouts.stalledWriter }
         return timeouts.stalledWriter == 0 ? upstream : min(upstream, timeouts.stalledWriter)
     }
 
     /// Since when bytes wait that nobody takes; now where none wait.
     private func stalledSince(_ exchange: Exchange) -> Int64 {
         var since = workspace.now
-        if exchange.request.body.count > 0 {
+        if exchange.hasUnread {
             since = min(since, max(exchange.progressAt, exchange.request.waitingSince))
         }
         exchange.attempt.use { attempt in
@@ -348,7 +361,7 @@ extension Worker {
 
     /// Since when the client owes bytes; now where it is not its turn.
     private func bodyIdleSince(_ exchange: Exchange) -> Int64 {
-        guard exchange.request.body.count == 0 else { return workspace.now }
+        guard !exchange.hasUnread else { return workspace.now }
         return max(exchange.startedAt, exchange.request.receivedAt, exchange.progressAt)
     }
 
@@ -356,8 +369,12 @@ extension Worker {
     func exchangeTimerFired(_ exchange: Exchange) {
         exchange.timer = .none
         let now = workspace.now
-        if exchange.phase == .over { return exchange.attempt.use { abandon($0) } }
+        if exchange.phase == .over { return abandonAttempts(exchange) }
         if exchange.deadline > 0, now >= exchange.deadline { return deadlinePassed(exchange) }
+        if now >= exchange.times.next {
+            attemptTimePassed(exchange)
+            guard exchange.isForwarded else { return }
+        }
         if let error = lateness(exchange, now) {
             if let limit = error.limit {
                 exchange.downstream.connection?.use { $0.tripped(limit, self) }
@@ -387,7 +404,7 @@ extension Worker {
         guard let timeouts else { return nil }
         let stalled = stalledTimeout(exchange, timeouts)
         if stalled > 0, now >= stalledSince(exchange) &+ stalled {
-            let isServers = exchange.request.body.count > 0
+            let isServers = exchange.hasUnread
             let words = "bytes waited too long for the \(isServers ? "server" : "client")"
             let side: ProxyError.Side = isServers ? .upstream : .downstream
             return ProxyError(.stalled, side, words, limit: .stalledWriter)

@@ -15,17 +15,26 @@ extension Worker {
             }
             if let fault = attempt.fault { return badResponse(exchange, attempt, fault) }
             if !attempt.interims.isEmpty { passInterims(exchange, attempt) }
-            let available = attempt.response.body.count
-            switch attempt.response.flow.advance(available: available) {
-            case .none: return
-            case .resume:
-                exchange.downstream.connection?.use {
-                    $0.session.resume(exchange.downstream.streamID)
-                    $0.markDirty(workspace)
-                }
-            case .submitHeaders: passHeaders(exchange, attempt, hasBody: true)
-            case .submitHeadersOnly: passHeaders(exchange, attempt, hasBody: false)
+            if !attempt.response.flow.hasStarted {
+                guard attempt.response.flow.hasHeaders, settles(exchange, attempt) else { return }
             }
+            passOn(exchange, attempt)
+        }
+    }
+
+    /// The response is the client's.
+    @inline(always)
+    func passOn(_ exchange: Exchange, _ attempt: Attempt) {
+        let available = attempt.response.body.count
+        switch attempt.response.flow.advance(available: available) {
+        case .none: return
+        case .resume:
+            exchange.downstream.connection?.use {
+                $0.session.resume(exchange.downstream.streamID)
+                $0.markDirty(workspace)
+            }
+        case .submitHeaders: passHeaders(exchange, attempt, hasBody: true)
+        case .submitHeadersOnly: passHeaders(exchange, attempt, hasBody: false)
         }
     }
 
@@ -39,7 +48,7 @@ extension Worker {
         }
         attempt.upstream.connection?.use { $0.tripped(limit, self) }
         let words = "the response is over \(limit.name)"
-        fail(exchange, ProxyError(.badResponse, .upstream, words, limit: limit))
+        giveUp(attempt, ProxyError(.badResponse, .upstream, words, limit: limit))
     }
 
     /// What came before the message is passed on, if headers were.
@@ -48,7 +57,8 @@ extension Worker {
         let words =
             "a message of \(attempt.gate.largest) bytes from the server, which is more than the "
             + "\(attempt.messageBytesMax) of the route's limit"
-        fail(exchange, ProxyError(.messageTooLarge, .upstream, words, limit: .responseMessage))
+        giveUp(
+            attempt, ProxyError(.messageTooLarge, .upstream, words, limit: .responseMessage))
     }
 
     /// 1xx responses mean nothing to gRPC (its HTTP/2 mapping lets clients skip them); others get
@@ -89,7 +99,7 @@ extension Worker {
         guard exchange.phase == .forwarding else {
             return resetDownstream(exchange, .internalError)
         }
-        exchange.attempt.use { abandon($0) }
+        abandonAttempts(exchange)
         answerLocally(exchange, error)
     }
 
@@ -97,38 +107,15 @@ extension Worker {
 
     /// The server's stream is closed, or its HEADERS were never sent.
     func upstreamClosed(_ attempt: Attempt, _ code: UInt32) {
-        if attempt.failedToSend, placeAgain(attempt) { return }
+        // HEADERS that were still queued when a GOAWAY came have never left: it is as if the
+        // request had been placed elsewhere at first.
+        let neverLeft =
+            attempt.failedToSend
+            && attempt.upstream.connection?.use { !$0.session.allowsRequests } == true
         guard let error = closed(attempt, code) else { return }
-        attempt.exchange.use { answer($0, error) }
+        if neverLeft { attempt.exchange.use { $0.account.attempts &-= 1 } }
+        attemptFailed(attempt, error, neverLeft ? .neverSent : nil)
     }
-
-    /// HEADERS that were still queued when a GOAWAY came have never left: the request goes to
-    /// another connection, as if it had been placed there at first. False where that is no way.
-    private func placeAgain(_ attempt: Attempt) -> Bool {
-        guard attempt.state == .streaming, attempt.timesUnsent < Self.timesUnsentMax,
-            let connection = attempt.upstream.connection, let pool = attempt.pool,
-            connection.use({ !$0.session.allowsRequests }),
-            attempt.exchange.use({ $0.phase == .forwarding })
-        else { return false }
-        connection.use {
-            $0.detach(attempt, workspace)
-            $0.endIfUnused(self)
-        }
-        attempt.state = .idle
-        attempt.failedToSend = false
-        attempt.timesUnsent += 1
-        attempt.exchange.use {
-            $0.request.flow.reopenSink()
-            $0.account.attempts &-= 1
-        }
-        pool.use {
-            $0.requestEnded(attempt, workspace)
-            place(attempt, in: $0)
-        }
-        return true
-    }
-
-    private static var timesUnsentMax: Int { 5 }
 
     /// The server's connection ended under the attempt.
     func upstreamLost(_ attempt: Attempt, _ reason: StaticString) {
@@ -136,7 +123,7 @@ extension Worker {
         if attempt.state != .abandoned, !attempt.response.flow.isEnded { judge(attempt, error) }
         guard let end = closed(attempt, HTTP2Code.internalError.rawValue) else { return }
         error.reset = end.reset
-        attempt.exchange.use { answer($0, error) }
+        attemptFailed(attempt, error)
     }
 
     /// Takes the attempt off its connection. Gives the error that the exchange is to be told, nil
@@ -161,9 +148,9 @@ extension Worker {
             if pool.waitingCount > 0 { pool.serveWaiting(self) }
         }
         return attempt.exchange.use { exchange in
-            workspace.borrowedSegments.use { exchange.request.discard(returning: $0) }
+            exchange.streams &-= 1
             if exchange.phase == .over {
-                workspace.give(exchange)
+                if exchange.streams == 0 { workspace.give(exchange) }
                 return nil
             }
             if wasAbandoned { return nil }
@@ -171,6 +158,7 @@ extension Worker {
                 workspace.counters.add(.upstreamResets)
                 return resetError(attempt, code, goAway: goAway)
             }
+            workspace.borrowedSegments.use { exchange.request.discard(returning: $0) }
             refuseRest(exchange)
             return nil
         }
@@ -223,9 +211,9 @@ extension Worker {
             if isComplete, code == HTTP2Code.noError.rawValue, attempt.state == .streaming {
                 return finishRequest(exchange)
             }
-            abandon(attempt)
+            abandonAttempts(exchange)
             workspace.timers.cancel(&exchange.timer)
-            if !attempt.upstream.isOpen { workspace.give(exchange) }
+            if exchange.streams == 0 { workspace.give(exchange) }
         }
     }
 
@@ -243,10 +231,8 @@ extension Worker {
 
     /// Gives up what was begun and tells the caller why.
     func fail(_ exchange: Exchange, _ error: ProxyError) {
-        exchange.attempt.use {
-            judge($0, error)
-            abandon($0)
-        }
+        exchange.forEachAttempt { judge($0, error) }
+        abandonAttempts(exchange)
         answer(exchange, error)
     }
 

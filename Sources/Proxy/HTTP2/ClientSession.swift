@@ -166,16 +166,17 @@ final class ClientSession: HTTP2Session {
         }
         // Discarded between the question for bytes and now: the socket was full in the middle.
         guard attempt.state == .streaming,
-            attempt.exchange.use({ $0.request.body.count >= byteCount })
+            attempt.exchange.use({ $0.request.body.unread(from: attempt.cursor) >= byteCount })
         else { return .gone }
         attempt.exchange.use { exchange in
-            segments.use { pool in
-                output.use { output in
-                    unsafe output.append(frameHeader, 9)
-                    exchange.request.body.move(byteCount, to: output, returning: pool)
-                }
+            output.use { output in
+                unsafe output.append(frameHeader, 9)
+                exchange.request.body.copy(byteCount, from: &attempt.cursor, to: output)
             }
-            workspace.use { exchange.requestBytesPassed(byteCount, $0) }
+            if !exchange.keepsRequest {
+                segments.use { exchange.request.body.drop(before: &attempt.cursor, returning: $0) }
+            }
+            workspace.use { exchange.requestBytesPassed(upTo: attempt.cursor.position, $0) }
         }
         return .taken
     }
@@ -193,8 +194,9 @@ private let readRequestBody: nghttp2_data_source_read_callback = {
         // more.
         if attempt.state != .streaming { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
         return attempt.exchange.use { exchange in
-            let available = exchange.request.body.count
-            let portion = exchange.request.flow.portion(available: available, limit: limit)
+            let available = exchange.request.body.unread(from: attempt.cursor)
+            let portion = attempt.sink.portion(
+                exchange.request.flow, available: available, limit: limit)
             return unsafe portion.answer(flags) {
                 unsafe Borrowed<ClientSession>(userData).use {
                     $0.submitTrailers(streamID, exchange.request.trailers)

@@ -1,12 +1,20 @@
 /// Body bytes on their way from one side to the other, in pooled segments. Bounded by the window
-/// granted to the sender: its stream is credited only for what left this queue.
+/// granted to the sender: its stream is credited only for what was passed on.
+///
+/// A response leaves by `move`. A request is read through cursors, one for each of its attempts,
+/// and stays until `drop`, so that another attempt can read it from its beginning.
 @safe
 struct BodyQueue: ~Copyable {
     private var first: UnsafeMutableRawPointer?
     private var last: UnsafeMutableRawPointer?
     private var readOffset = 0
     private var writeOffset = 0
+    /// Bytes that are in the queue.
     private(set) var count = 0
+    /// Bytes that were before them.
+    private(set) var dropped: Int64 = 0
+    /// All bytes that came.
+    var total: Int64 { dropped &+ Int64(count) }
 
     mutating func append(_ bytes: RawSpan, from pool: SegmentPool) {
         unsafe bytes.withUnsafeBytes { source in
@@ -41,6 +49,52 @@ struct BodyQueue: ~Copyable {
             if readOffset == end { dropFirst(to: pool) }
         }
         count &-= byteCount
+        dropped &+= Int64(byteCount)
+    }
+
+    /// Bytes that a reader has not had yet; none once they were removed.
+    @inline(always)
+    func unread(from cursor: BodyCursor) -> Int {
+        count == 0 ? 0 : Int(truncatingIfNeeded: total &- cursor.position)
+    }
+
+    /// Copies the reader's next `byteCount` bytes to the output; they stay.
+    @inline(always)
+    func copy(_ byteCount: Int, from cursor: inout BodyCursor, to output: OutputBuffer) {
+        precondition(byteCount <= unread(from: cursor), "more than the queue holds")
+        if unsafe cursor.segment == nil {
+            unsafe cursor.segment = first
+            cursor.offset = readOffset
+        }
+        var left = byteCount
+        while left > 0, let segment = unsafe cursor.segment {
+            let end = unsafe segment == last ? writeOffset : SegmentPool.segmentBytes
+            let portion = min(left, end &- cursor.offset)
+            unsafe output.append(segment + cursor.offset, portion)
+            cursor.offset &+= portion
+            left &-= portion
+            if left > 0 {
+                unsafe cursor.segment = SegmentPool.next(after: segment)
+                cursor.offset = 0
+            }
+        }
+        cursor.position &+= Int64(byteCount)
+    }
+
+    /// Drops what the only reader that is left has had.
+    @inline(always)
+    mutating func drop(before cursor: inout BodyCursor, returning pool: SegmentPool) {
+        guard unsafe cursor.segment != nil, count > 0 else { return }
+        let end = total
+        if cursor.position == end {
+            while unsafe first != nil { dropFirst(to: pool) }
+            unsafe cursor.segment = nil
+        } else {
+            while unsafe first != cursor.segment { dropFirst(to: pool) }
+            readOffset = cursor.offset
+        }
+        count = Int(truncatingIfNeeded: end &- cursor.position)
+        dropped = cursor.position
     }
 
     /// A copy of all of it, for what is not on the path of a request.
@@ -60,7 +114,14 @@ struct BodyQueue: ~Copyable {
 
     mutating func removeAll(returning pool: SegmentPool) {
         while unsafe first != nil { dropFirst(to: pool) }
+        dropped &+= Int64(count)
         count = 0
+    }
+
+    /// As new.
+    mutating func reset(returning pool: SegmentPool) {
+        removeAll(returning: pool)
+        dropped = 0
     }
 
     @inline(always)
@@ -92,6 +153,15 @@ struct BodyQueue: ~Copyable {
         readOffset = 0
         unsafe pool.give(segment)
     }
+}
+
+/// How far one reader of a queue is. Valid until what it has read was dropped for another.
+@safe
+struct BodyCursor: BitwiseCopyable {
+    fileprivate var segment: UnsafeMutableRawPointer?
+    fileprivate var offset = 0
+    /// Bytes read.
+    fileprivate(set) var position: Int64 = 0
 }
 
 /// Segments of body, kept for reuse up to a limit. A segment's link sits before its bytes.

@@ -60,6 +60,9 @@ final class Workspace {
     @safe @exclusivity(unchecked) var dirty: [Borrowed<Connection>] = []
     @safe @exclusivity(unchecked) var timers: TimerWheel<TimerTarget>
     @safe @exclusivity(unchecked) private var idleExchanges: [Borrowed<Exchange>] = []
+    private var idleAttempts: [Borrowed<Attempt>] = []
+    /// Beyond each exchange's first.
+    private var attempts: [Attempt] = []
     private(set) var exchangesInUse = 0
     /// How many there have been.
     private(set) var exchangesTaken: UInt64 = 0
@@ -83,7 +86,10 @@ final class Workspace {
         dirty.reserveCapacity(1024)
     }
 
-    deinit { for exchange in exchanges { exchange.releaseArenas(to: blocks) } }
+    deinit {
+        for exchange in exchanges { exchange.releaseArenas(to: blocks) }
+        for attempt in attempts { attempt.arena.releaseAll(to: blocks) }
+    }
 
     /// One set for each set of limits; listeners are few, and so are their reloads.
     func serverCallbacks(for limits: DownstreamLimits) -> SessionCallbacks {
@@ -114,6 +120,25 @@ final class Workspace {
         let exchange = Exchange()
         exchanges.append(exchange)
         return Borrowed(exchange)
+    }
+
+    /// Another attempt for an exchange.
+    func takeAttempt(of exchange: Exchange) -> Borrowed<Attempt> {
+        let taken: Borrowed<Attempt>
+        if let idle = idleAttempts.popLast() {
+            taken = idle
+        } else {
+            let attempt = Attempt()
+            attempts.append(attempt)
+            taken = Borrowed(attempt)
+        }
+        taken.use { $0.belong(to: exchange) }
+        return taken
+    }
+
+    func give(_ attempt: Attempt) {
+        attempt.reset(self)
+        idleAttempts.append(Borrowed(attempt))
     }
 
     func give(_ exchange: Exchange) {

@@ -129,6 +129,7 @@ public final class AccessLogFormatter {
             line.milliseconds(.deadlineLeft, record.deadline &- record.endedAt)
         }
         if record.attempts > 0 { line.number(.attempts, UInt64(record.attempts)) }
+        if record.notRetried != .none { line.word(.notRetried, record.notRetried.name) }
     }
 
     private func writeIdentity(

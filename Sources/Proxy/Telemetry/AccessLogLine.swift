@@ -33,6 +33,7 @@ struct AccessLogLine {
         static var deadline: Key { Key(",\"deadline_ms\":", " deadline_ms=") }
         static var deadlineLeft: Key { Key(",\"deadline_left_ms\":", " deadline_left_ms=") }
         static var attempts: Key { Key(",\"attempts\":", " attempts=") }
+        static var notRetried: Key { Key(",\"not_retried\":", " not_retried=") }
         static var rule: Key { Key(",\"rule\":", " rule=") }
         static var access: Key { Key(",\"access\":", " access=") }
         static var dryRunRule: Key { Key(",\"dry_run_rule\":", " dry_run_rule=") }

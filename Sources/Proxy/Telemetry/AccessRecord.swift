@@ -53,6 +53,7 @@ struct AccessRecord: BitwiseCopyable {
     var reset: ExchangeEnd.Reset
     var status: UInt16
     var attempts: UInt16
+    var notRetried: NotRetried
     var reason: ExchangeEnd.Reason
     var success: ExchangeEnd.Reason
     var fault: ExchangeEnd.Side
@@ -81,6 +82,7 @@ struct AccessRecord: BitwiseCopyable {
         reset = exchange.account.end.reset
         status = exchange.account.status
         attempts = exchange.account.attempts
+        notRetried = exchange.account.notRetried
         reason = exchange.account.end.reason
         success = exchange.account.end.success
         fault = exchange.account.end.fault

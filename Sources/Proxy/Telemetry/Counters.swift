@@ -1,3 +1,5 @@
+internal import Rules
+
 /// What a worker counts. The worker alone writes; whoever wants to know reads, at any time.
 public final class Counters: Sendable {
     public enum Event: Int, CaseIterable, Sendable {
@@ -6,6 +8,9 @@ public final class Counters: Sendable {
         /// So few endpoints of an upstream became available that all were used again.
         case upstreamPanics
         case clientResets, upstreamResets, deadlinesExceeded, accessDenied
+        /// Attempts beyond an exchange's first: by its route's policy, free, and beside others.
+        case retries, transparentRetries, hedges
+        case hedgesDropped, triesTimedOut
         case installations, acceptExhausted
         case tokensVerified, tokensRefused, tokensThrottled
         case tlsHandshakes, tlsHandshakeFailures, identitiesEnded
@@ -21,6 +26,7 @@ public final class Counters: Sendable {
     private let events = CounterBlock(count: Event.allCases.count)
     private let limits = CounterBlock(count: Limit.allCases.count)
     private let reasons = CounterBlock(count: ExchangeEnd.Reason.allCases.count)
+    private let notRetried = CounterBlock(count: NotRetried.allCases.count)
     private let resets = CounterBlock(count: Counters.resetSides.count * Counters.resetCodes)
     /// How long turns took: a count for each bucket, then the sum in nanoseconds.
     public let turns = CounterBlock(count: LatencyBuckets.count + 1)
@@ -55,6 +61,9 @@ public final class Counters: Sendable {
         if end.reset.frame != .none { add(end.reset) }
     }
 
+    /// An attempt that failed was the last.
+    func add(_ reason: NotRetried) { notRetried.add(1, at: Int(reason.rawValue)) }
+
     private func add(_ reset: ExchangeEnd.Reset) {
         guard let side = Self.resetSides.firstIndex(of: reset.by) else { return }
         let code = min(Int(reset.code), Self.resetCodes - 1)
@@ -79,6 +88,13 @@ public final class Counters: Sendable {
     /// How exchanges ended, by the words that the access log has for it.
     public var endings: [(reason: String, count: UInt64)] {
         ExchangeEnd.Reason.allCases.map { ("\($0.name)", reasons[Int($0.rawValue)]) }
+    }
+
+    /// Why attempts that failed were not followed by another.
+    public var unretried: [(reason: String, count: UInt64)] {
+        NotRetried.allCases.filter { $0 != .none }.map {
+            ("\($0.name)", notRetried[Int($0.rawValue)])
+        }
     }
 
     /// Streams that were reset before their end: by whom, and with which code.

@@ -23,21 +23,23 @@ struct ExchangeAccount: BitwiseCopyable {
     var attempts: UInt16 = 0
     /// The gRPC status that the client was sent: any number, or `noStatus`.
     var grpcStatus = noStatus
+    /// Of the last attempt.
     var server = ServerPlace()
+    /// Why the attempt that failed last was the last.
+    var notRetried = NotRetried.none
+    /// Nanoseconds waited between attempts.
+    var retryDelay: Int64 = 0
     var end = ExchangeEnd()
     /// What the access rules said; nil where they were not asked.
     var access: AccessOutcome?
 
-    /// Which server's stream the last attempt was sent on.
+    /// Which server's stream an attempt was sent on.
     struct ServerPlace: BitwiseCopyable {
         var endpoint = PackedAddress()
         /// Of a unix socket; in the exchange's arena.
         var path = ByteView.empty
         var connection: UInt32 = 0
         var stream: Int32 = 0
-        /// When the request was handed to it.
-        var sentAt: Int64 = 0
-        var series: Borrowed<SeriesWriter>?
     }
 }
 
@@ -51,7 +53,7 @@ struct ExchangeEnd: BitwiseCopyable {
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
         case loop, messageTooLarge, rateLimited, fault
-        case deadlineExceeded, routeIdle, bodyIdle, stalled
+        case deadlineExceeded, tryTimedOut, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
         case clientReset, clientLost, protocolError, streamRefused, connectionEnded
@@ -122,6 +124,7 @@ extension ExchangeEnd.Reason {
             case .rateLimited: .rateLimited
             case .fault: .fault
             case .deadlineExceeded: .deadlineExceeded
+            case .tryTimedOut: .tryTimedOut
             case .routeIdle: .routeIdle
             case .bodyIdle: .bodyIdle
             case .stalled: .stalled
@@ -158,6 +161,7 @@ extension ExchangeEnd.Reason {
         case .rateLimited: "rate_limited"
         case .fault: "fault"
         case .deadlineExceeded: "deadline_exceeded"
+        case .tryTimedOut: "per_try_timeout"
         case .routeIdle: "route_idle"
         case .bodyIdle: "body_idle"
         case .stalled: "stalled"

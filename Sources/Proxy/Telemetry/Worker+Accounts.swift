@@ -1,3 +1,4 @@
+internal import Rules
 internal import Wire
 
 /// How an exchange's account is kept, and closed when the client's stream has ended.
@@ -26,18 +27,40 @@ extension Worker {
                 exchange.account.end.cut(connection.session.farewell, isStopped: isStopped)
             }
         }
+        if exchange.isError { noteLastAttempt(exchange) }
         accountClosed(exchange, on: connection)
+    }
+
+    /// The client has no good answer: says why no other server was asked, if one was to be.
+    private func noteLastAttempt(_ exchange: Exchange) {
+        switch exchange.account.end.reason {
+        case .complete, .refused, .upstreamReset, .upstreamLost, .badResponse, .unreachable,
+            .overLimit, .tryTimedOut:
+            break
+        default: return exchange.account.notRetried = .none
+        }
+        if exchange.account.notRetried == .none {
+            let isNamed =
+                exchange.isGRPC && exchange.account.grpcStatus != 0
+                && exchange.route?.use {
+                    $0.retry?.terms.codes.contains(exchange.account.grpcStatus) ?? false
+                } == true
+            exchange.account.notRetried = isNamed ? .committed : .notRetryable
+        }
+        workspace.counters.add(exchange.account.notRetried)
     }
 
     /// The request was handed to a server's stream.
     @inline(always)
-    func accountSent(_ exchange: Exchange, on connection: UpstreamConnection, _ streamID: Int32) {
+    func accountSent(_ attempt: Attempt, _ exchange: Exchange, on connection: UpstreamConnection) {
         exchange.account.attempts &+= 1
+        attempt.sentAt = workspace.now
         connection.endpoint.use { endpoint in
+            attempt.series = series(of: endpoint, connection)
+            attempt.endpoint = endpoint.id
             exchange.account.server = ExchangeAccount.ServerPlace(
                 endpoint: endpoint.packedAddress, path: .empty, connection: connection.serial,
-                stream: streamID, sentAt: workspace.now,
-                series: series(of: endpoint, connection))
+                stream: attempt.upstream.streamID)
             if endpoint.packedAddress.kind == .unix { keepPath(of: endpoint, exchange) }
         }
     }

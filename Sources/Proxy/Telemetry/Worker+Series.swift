@@ -116,17 +116,36 @@ extension Worker {
         }
         guard let pool = exchange.attempt.use({ $0.pool }) else { return }
         callSeries(pool).use { $0.ended(outcome) }.use { $0.add(duration) }
-        guard let attempt = exchange.account.server.series else { return }
-        attempt.use { $0.ended(outcome) }.use { block in
-            // As the server's side saw it: not all that came need have gone on.
-            let sent = exchange.account.requestBytes
-            let received = exchange.attempt.use { $0.response.receivedBytes }
-            if totals.differ(requestBytes: sent, responseBytes: received) {
-                totals = BodyTotals(
-                    requestBytes: sent, responseBytes: received, exchange.account)
+        exchange.attempt.use { attempt in
+            guard let series = attempt.series else { return }
+            series.use { $0.ended(outcome) }.use { block in
+                // As the server's side saw it: not all that came need have gone on.
+                let sent = attempt.cursor.position
+                let received = attempt.response.receivedBytes
+                if totals.differ(requestBytes: sent, responseBytes: received) {
+                    totals = BodyTotals(
+                        requestBytes: sent, responseBytes: received, exchange.account)
+                }
+                block.add(totals)
+                block.add(self.duration(since: attempt.sentAt))
             }
+        }
+    }
+
+    /// An attempt is over that is not its exchange's last, or not the one that was answered by.
+    func attemptSeriesEnded(_ attempt: Attempt, _ exchange: Exchange) {
+        guard let series = attempt.series else { return }
+        attempt.series = nil
+        var account = ExchangeAccount()
+        account.status = attempt.status
+        account.grpcStatus = attempt.grpcStatus
+        let totals = BodyTotals(
+            requestBytes: attempt.cursor.position, responseBytes: attempt.response.receivedBytes,
+            account)
+        let outcome = Outcome.of(account, isGRPC: exchange.isGRPC)
+        series.use { $0.ended(outcome) }.use { block in
             block.add(totals)
-            block.add(self.duration(since: exchange.account.server.sentAt))
+            block.add(duration(since: attempt.sentAt))
         }
     }
 

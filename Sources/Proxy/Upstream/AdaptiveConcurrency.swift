@@ -39,7 +39,6 @@ extension Attempt {
     /// the client did: that says nothing of its speed.
     func serverTime(at now: Int64) -> Int64? {
         exchange.use { exchange in
-            let sentAt = exchange.account.server.sentAt
             if exchange.account.answeredAt > sentAt, response.flow.hasStarted {
                 return exchange.account.answeredAt &- sentAt
             }

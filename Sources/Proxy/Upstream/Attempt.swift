@@ -1,8 +1,8 @@
 internal import Rules
 internal import Wire
 
-/// One try of an exchange at one endpoint, and the response that came of it. Pooled with its
-/// exchange.
+/// One try of an exchange at one endpoint, and the response that came of it. Pooled: the first with
+/// its exchange, others by themselves.
 ///
 ///     idle <-> pending -> streaming -> closed
 ///                            |            ^
@@ -21,6 +21,11 @@ final class Attempt {
     @safe @exclusivity(unchecked) var response = Message()
     @safe @exclusivity(unchecked) var upstream = StreamEnd<UpstreamConnection>()
     @safe @exclusivity(unchecked) private var owner: Borrowed<Exchange>?
+    /// How far it is with the request's body.
+    @safe @exclusivity(unchecked) var cursor = BodyCursor()
+    @safe @exclusivity(unchecked) var sink = MessageSink()
+    /// The next of the exchange's other attempts.
+    var sibling: Borrowed<Attempt>?
     private var fieldCount = 0
     private var interimCount = 0
 
@@ -33,6 +38,8 @@ final class Attempt {
     var isJudged = false
     /// Its end decides whether its endpoint returns.
     var isProbe = false
+    /// What the server said about asking again.
+    private(set) var pushback = Pushback.none
     /// The server sent RST_STREAM.
     var wasReset = false
     private(set) var fault: Fault?
@@ -44,15 +51,24 @@ final class Attempt {
     /// The request's HEADERS did not fit a frame or came too late: they never left.
     var failedToSend = false
 
+    /// The last endpoint that it was sent to; 0 is none.
+    var endpoint: UInt32 = 0
+
+    // MARK: Metrics
+
+    /// What it is counted in while it is under way.
+    var series: Borrowed<SeriesWriter>?
+    /// When its request was handed to the server's connection.
+    var sentAt: Int64 = 0
+
     // MARK: Upstream's lists
 
     @safe @exclusivity(unchecked) var state = State.idle
+    /// It may still bring a response.
+    var isLive: Bool { state == .pending || state == .streaming }
     var pool: Borrowed<UpstreamPool>?
     var nextPending: Borrowed<Attempt>?
     var previousPending: Borrowed<Attempt>?
-    /// How often its HEADERS were queued on a connection that a GOAWAY closed to them.
-    var timesUnsent = 0
-
     var exchange: Borrowed<Exchange> {
         guard let owner else { preconditionFailure("an attempt without its exchange") }
         return owner
@@ -78,13 +94,22 @@ final class Attempt {
         }
         let token = name.use(HeaderToken.of)
         if token.isHopByHop { return .taken }
-        if token == .status { status = Self.number(value) }
-        if token == .grpcStatus { grpcStatus = Self.grpcStatus(value) }
+        if token != .other { noted(token, value) }
         let isStored =
             isTrailer
             ? response.trailers.append(copying: name, value, flags: flags, in: &arena, from: pool)
             : response.headers.append(copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
+    }
+
+    @inline(always)
+    private func noted(_ token: HeaderToken, _ value: ByteView) {
+        switch token {
+        case .status: status = Self.number(value)
+        case .grpcStatus: grpcStatus = Self.grpcStatus(value)
+        case .grpcRetryPushback: pushback = value.use { Pushback($0) }
+        default: break
+        }
     }
 
     /// The response is Weir's own, with these headers; `:status` is the first.
@@ -189,8 +214,12 @@ final class Attempt {
         fieldCount = 0
         status = 0
         grpcStatus = ExchangeAccount.noStatus
+        pushback = .none
         wasReset = false
         fault = nil
+        series = nil
+        sentAt = 0
+        endpoint = 0
         if messageBytesMax != .max {
             messageBytesMax = .max
             gate = GRPCMessageGate()
@@ -202,6 +231,8 @@ final class Attempt {
         pool = nil
         nextPending = nil
         previousPending = nil
-        timesUnsent = 0
+        cursor = BodyCursor()
+        sink = MessageSink()
+        sibling = nil
     }
 }

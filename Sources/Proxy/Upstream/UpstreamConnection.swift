@@ -58,7 +58,11 @@ final class UpstreamConnection: Connection {
             && session.allowsRequests && !isDoomed && !isLingering
     }
 
-    var isReadyAndUnused: Bool { readiness == .ready && attempts.isEmpty && !isDoomed }
+    /// Not one that a GOAWAY has closed to requests: what that took along is placed again before it
+    /// is noted.
+    var isReadyAndUnused: Bool {
+        readiness == .ready && attempts.isEmpty && session.allowsRequests && !isDoomed
+    }
 
     /// True where it takes requests, if not now.
     var isServing: Bool {

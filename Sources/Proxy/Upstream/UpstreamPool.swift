@@ -42,6 +42,7 @@ final class UpstreamPool {
     private var lastWaiting: Borrowed<Attempt>?
     private(set) var waitingCount = 0
     private var retryTimer = WorkerTimer.none
+    private var retries = RetryWindow()
     private(set) var isRetired = false
     private var adaptive: AdaptiveConcurrency?
     /// What calls to it are counted in; nil until the first has ended.
@@ -279,6 +280,25 @@ final class UpstreamPool {
         return made
     }
 
+    // MARK: Retries
+
+    /// A call begins that may be tried again.
+    func retryableCallBegan(now: Int64) { retries.callBegan(now: now) }
+
+    /// Takes one out of what an upstream's calls may be tried again; false where there is none.
+    func takeRetry(_ budget: RetryBudget, workers: Int, now: Int64) -> Bool {
+        if let throttle = terms.conduct.retryThrottle {
+            guard throttle.allows(counts.throttleTokens(throttle)) else { return false }
+        }
+        return retries.takeRetry(budget, workers: workers, now: now)
+    }
+
+    /// gRFC A6: what a call that could be tried again leaves of the throttle's tokens.
+    func countCall(isFailure: Bool) {
+        guard let throttle = terms.conduct.retryThrottle else { return }
+        counts.countCall(isFailure: isFailure, throttle)
+    }
+
     // MARK: Waiting
 
     func wait(_ attempt: Attempt, _ worker: Worker) {
@@ -462,6 +482,8 @@ public final class UpstreamCounts: Sendable {
     let pending = Atomic<Int>(0)
     let panics = Atomic<Int>(0)
     public let health = UpstreamHealth()
+    /// Tokens of the retry throttle that are gone, in thousandths.
+    private let throttleSpent = Atomic<Int>(0)
 
     /// The sum of all workers' adaptive limits; 0 where there is none.
     let adaptiveLimit = Atomic<Int>(0)
@@ -469,6 +491,24 @@ public final class UpstreamCounts: Sendable {
     public init() {}
 
     public var adaptiveConcurrency: Int { adaptiveLimit.load(ordering: .relaxed) }
+
+    func throttleTokens(_ throttle: RetryThrottle) -> Int {
+        throttle.maximum - min(throttle.maximum, throttleSpent.load(ordering: .relaxed))
+    }
+
+    /// Nothing is written while all is well.
+    func countCall(isFailure: Bool, _ throttle: RetryThrottle) {
+        var spent = throttleSpent.load(ordering: .relaxed)
+        while isFailure || spent > 0 {
+            let tokens = throttle.maximum - min(throttle.maximum, spent)
+            let next = throttle.maximum - throttle.tokens(tokens, afterFailure: isFailure)
+            let (exchanged, seen) = throttleSpent.weakCompareExchange(
+                expected: spent, desired: next, ordering: .relaxed)
+            if exchanged { return }
+            spent = seen
+        }
+    }
+
     /// In all workers: connections there are, requests that servers work on, requests that wait.
     public var connectionCount: Int { connections.load(ordering: .relaxed) }
     public var requestCount: Int { requests.load(ordering: .relaxed) }

@@ -15,7 +15,7 @@ extension Worker {
     private func measure(_ attempt: Attempt) {
         guard let connection = attempt.upstream.connection, let pool = attempt.pool else { return }
         let now = workspace.now
-        let latency = attempt.exchange.use { now &- $0.account.server.sentAt }
+        let latency = now &- attempt.sentAt
         let terms = pool.use { $0.terms.balance.latency }
         let isEnded = attempt.response.flow.isEnded
         let gaveUp = attempt.state == .abandoned && !isEnded

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct MessageFlowTests {
     enum Step: Sendable {
-        case headers, end, trailers, reopen, discard
+        case headers, end, trailers, discard
         case advance(Int, MessageFlow.Action)
         case portion(Int, limit: Int, MessageFlow.Portion)
     }
@@ -65,20 +65,6 @@ import Testing
                     .portion(0, limit: 9, .lastBeforeTrailers(0)),
                 ]
             ),
-            (
-                "another sink gets the headers again",
-                [
-                    .headers, .advance(0, .submitHeaders), .portion(0, limit: 9, .wait), .reopen,
-                    .end, .advance(4, .submitHeaders), .portion(4, limit: 9, .last(4)),
-                ]
-            ),
-            (
-                "a finished one as well",
-                [
-                    .headers, .end, .advance(0, .submitHeadersOnly), .reopen,
-                    .advance(0, .submitHeadersOnly),
-                ]
-            ),
             ("discarded, nothing opens", [.headers, .discard, .end, .advance(4, .none)]),
             (
                 "discarded, nothing resumes",
@@ -95,7 +81,6 @@ import Testing
             case .headers: flow.headersReceived()
             case .end: flow.endReceived()
             case .trailers: flow.trailersReceived()
-            case .reopen: flow.reopenSink()
             case .discard: flow.discard()
             case .advance(let available, let action):
                 let given = flow.advance(available: available)
@@ -105,6 +90,24 @@ import Testing
                 #expect(given == portion, "step \(index)")
             }
         }
+    }
+
+    @Test("another sink gets all of it again, and neither knows of the other")
+    func severalSinks() {
+        var flow = MessageFlow()
+        var (first, second, third) = (MessageSink(), MessageSink(), MessageSink())
+        flow.headersReceived()
+        let opened = first.advance(flow, available: 0)
+        let waits = first.portion(flow, available: 0, limit: 9)
+        #expect(opened == .submitHeaders && waits == .wait)
+        flow.endReceived()
+        let again = second.advance(flow, available: 4)
+        let last = second.portion(flow, available: 4, limit: 9)
+        #expect(again == .submitHeaders && last == .last(4))
+        #expect(second.isFinished && !first.isFinished)
+        let resumed = first.advance(flow, available: 4)
+        let alone = third.advance(flow, available: 0)
+        #expect(resumed == .resume && alone == .submitHeadersOnly)
     }
 
     @Test("it is told once until it was looked at")

@@ -30,7 +30,7 @@ import Wire
         case .messageTooLarge: Answer(grpc: .resourceExhausted, http: 413, reset: .internalError)
         case .rateLimited: Answer(grpc: .resourceExhausted, http: 429, reset: .internalError)
         case .fault: Answer(grpc: .unavailable, http: 503, reset: .internalError)
-        case .deadlineExceeded, .routeIdle:
+        case .deadlineExceeded, .tryTimedOut, .routeIdle:
             Answer(grpc: .deadlineExceeded, http: 504, reset: .cancel)
         case .bodyIdle: Answer(grpc: .cancelled, http: 408, reset: .cancel)
         case .stalled: Answer(grpc: .cancelled, http: 503, reset: .cancel)

@@ -58,6 +58,42 @@ import Testing
         }
     }
 
+    @Test(
+        "readers read the same bytes, each at its own pace, and what one alone has had is dropped",
+        arguments: Seeds.chosen(default: 1...20))
+    func readers(seed: UInt64) {
+        var chance = Chance(seed: seed)
+        let pool = SegmentPool()
+        let reader = QueueReader()
+        var queue = BodyQueue()
+        var model: [UInt8] = []
+        var cursors = [BodyCursor(), BodyCursor()]
+        var dropsFirst = false
+        for step in 0..<200 {
+            if step == 100 { dropsFirst = true }
+            if chance.hits(percent: 40) {
+                let size = chance.below(2 * Self.segment)
+                let bytes = (0..<size).map { _ in UInt8(truncatingIfNeeded: chance.next()) }
+                queue.append(bytes, from: pool)
+                model += bytes
+            }
+            let index = dropsFirst ? 0 : chance.below(2)
+            let unread = queue.unread(from: cursors[index])
+            let start = Int(cursors[index].position)
+            #expect(unread == model.count - start, "seed \(seed)")
+            let count = chance.hits(percent: 30) ? unread : chance.below(unread + 1)
+            let read = reader.copy(count, of: queue, &cursors[index])
+            #expect(read.elementsEqual(model[start..<start + count]), "seed \(seed)")
+            guard dropsFirst else { continue }
+            queue.drop(before: &cursors[0], returning: pool)
+            let (kept, total) = (queue.count, queue.total)
+            #expect(kept == model.count - start - count && total == model.count, "seed \(seed)")
+            #expect(pool.used <= kept / Self.segment + 2, "seed \(seed)")
+        }
+        queue.reset(returning: pool)
+        #expect(pool.used == 0)
+    }
+
     @Test("what is thrown away goes back to the pool")
     func removeAll() {
         let pool = SegmentPool()
@@ -101,6 +137,20 @@ private final class QueueReader {
         while left > 0 {
             let portion = min(left, output.room)
             queue.move(portion, to: output, returning: pool)
+            _ = output.send(to: 0, system)
+            output.removeAll()
+            left -= portion
+        }
+        return system.takeSent()
+    }
+
+    func copy(
+        _ byteCount: Int, of queue: borrowing BodyQueue, _ cursor: inout BodyCursor
+    ) -> [UInt8] {
+        var left = byteCount
+        while left > 0 {
+            let portion = min(left, output.room)
+            queue.copy(portion, from: &cursor, to: output)
             _ = output.send(to: 0, system)
             output.removeAll()
             left -= portion
