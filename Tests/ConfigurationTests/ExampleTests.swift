@@ -187,6 +187,18 @@ import Wire
         Question(
             file: "config/balancing.yaml", target: "shop.Search/Find", route: "search",
             verdict: .forwarded, says: "    balance: the shortest wait (peak_ewma)"),
+        Question(
+            file: "config/balancing.yaml", target: "shop.Carts/Add", route: "carts",
+            verdict: .forwarded,
+            says: "    balance: by the hash of header x-user (ring_hash), at most 125% of the "
+                + "average load"),
+        Question(
+            file: "config/balancing.yaml", target: "GET /", route: "web",
+            verdict: .forwarded, says: "    balance: by the hash of cookie weir-affinity (maglev)"),
+        Question(
+            file: "config/balancing.yaml", target: "shop.Prices/Get", route: "prices",
+            verdict: .forwarded,
+            says: "    balance: the fewest requests (least_request), zone eu-1a first, slow start"),
     ]
 
     @Test("the examples do with requests what they say", arguments: questions)

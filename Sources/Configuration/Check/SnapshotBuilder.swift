@@ -70,6 +70,8 @@ final class SnapshotBuilder {
         var alone: WeightedBackends?
     }
 
+    /// The process's own.
+    var zone: String?
     /// False with `watch: off`.
     private(set) var watchesFiles = true
 
@@ -87,6 +89,7 @@ final class SnapshotBuilder {
         for node in sections.tokenIssuers { addTokenIssuer(node) }
         for node in sections.tokenSigners { addTokenSigner(node) }
         for node in sections.rateLimits { addRateLimit(node) }
+        zone = sections.zone.flatMap { checker.name($0, "a zone") }
         for node in sections.listeners { addListener(node) }
         for node in sections.upstreams { addUpstream(node) }
         routes.reserveCapacity(sections.routes.count)
@@ -176,6 +179,7 @@ extension SnapshotBuilder {
         var metrics: NodeID?
         var admin: NodeID?
         var watch: NodeID?
+        var zone: NodeID?
     }
 
     private func readSections() -> Sections {
@@ -211,6 +215,7 @@ extension SnapshotBuilder {
                 case .metrics: takeOnce(value, "metrics", &sections.metrics)
                 case .admin: takeOnce(value, "admin", &sections.admin)
                 case .watch: takeOnce(value, "watch", &sections.watch)
+                case .zone: takeOnce(value, "zone", &sections.zone)
                 default: break
                 }
                 return true

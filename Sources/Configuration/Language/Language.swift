@@ -3,7 +3,7 @@
 enum RootKey: Int, LanguageKey {
     case listeners, upstreams, routes, access
     case identities, trust, tokenIssuers, tokenSigners, rateLimits, accessLog, metrics, admin,
-        watch
+        watch, zone
 
     static let table = makeTable("configuration")
 
@@ -55,6 +55,8 @@ enum RootKey: Int, LanguageKey {
             Term(
                 "admin", .object(AdminKey.table), "Where the administration interface listens",
                 byDefault: "none")
+        case .zone:
+            Term("zone", .name, "Where this process is", byDefault: "not said")
         case .watch:
             Term(
                 "watch", .choice(["on", "off"]),

@@ -18,7 +18,8 @@ public enum LanguageSchema {
     static let tables: [ObjectTerms] = [
         RootKey.table, ListenerKey.table, OptionObjects.downstreamLimits,
         OptionObjects.downstreamTimeouts, UpstreamKey.table, EndpointKey.table,
-        BalanceKey.table,
+        BalanceKey.table, HashSourceKey.table, AffinityCookieKey.table,
+        SlowStartKey.table, ZonesKey.table,
         EndpointSourceKey.table, DNSKey.table,
         OptionObjects.upstreamLimits, OptionObjects.upstreamTimeouts,
         RetryThrottleKey.table,

@@ -76,6 +76,8 @@ final class Exchange {
     var retry = RetryState()
     var times = AttemptTimes()
 
+    /// Where it belongs, where its upstream asks for that.
+    var affinity = Affinity()
     /// Where it was sent before.
     var tried = TriedEndpoints()
 
@@ -248,6 +250,7 @@ final class Exchange {
         decideBy = 0
         waitsForKeys = false
         hasWaitedForKeys = false
+        affinity = Affinity()
         tried = TriedEndpoints()
         isDelayed = false
         pushback = 0

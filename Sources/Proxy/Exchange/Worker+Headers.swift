@@ -84,6 +84,7 @@ extension Worker {
     /// Sets what goes to the client: the response's own block, or one with the route's edits.
     func editResponseHeaders(_ exchange: Exchange, _ attempt: Attempt) {
         attempt.outgoingHeaders = edited(attempt.response.headers, exchange, attempt)
+        if exchange.affinity.cookie != 0 { appendCookie(exchange, attempt) }
     }
 
     /// A response's block with the edits of the exchange's route, if it has any.

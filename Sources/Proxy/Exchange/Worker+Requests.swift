@@ -139,6 +139,11 @@ extension Worker {
         exchange.route = route
         seriesBegan(exchange, match, route)
         if hasLimits, isOverRouteLimit(exchange, generation, token) { return }
+        if case .valid(let entry) = token {
+            tokens.deciding = entry
+            defer { tokens.deciding = nil }
+            return route.use { follow($0, exchange) }
+        }
         route.use { follow($0, exchange) }
     }
 
@@ -233,6 +238,10 @@ extension Worker {
             mark(exchange)
             if exchange.route?.use({ $0.retry != nil }) == true {
                 pool.retryableCallBegan(now: workspace.now)
+            }
+            if pool.isByHash {
+                exchange.affinity = affinity(
+                    of: exchange, by: pool.terms.balance.hash, tokens.deciding)
             }
             exchange.attempt.use { attempt in
                 attempt.pool = Borrowed(pool)

@@ -36,6 +36,8 @@ struct TokenDesk {
     var waiting: [(exchange: Borrowed<Exchange>, source: KeySource)] = []
     /// The last token that was verified by an older configuration.
     var passing: CachedToken?
+    /// Of the exchange that is being decided, if it is valid.
+    var deciding: Borrowed<CachedToken>?
     /// Until when there is no other line in the log about each reason.
     var quietUntil: [TokenRefusal: Int64] = [:]
 

@@ -24,6 +24,8 @@ final class Endpoint {
     /// What its calls became since they were last handed to the record; where rates are counted.
     var tally = Outliers.Tally()
 
+    /// Where endpoints start slowly.
+    var warming = Warming()
     /// Where latency is measured, once something has ended.
     var latency: LatencyEstimate?
 
@@ -70,6 +72,9 @@ final class Endpoint {
         for index in 0..<borrowed.count { count &+= borrowed[index].use { $0.attempts.count } }
         return count
     }
+
+    /// It is available, and can be connected to as far as is known.
+    var isUsable: Bool { isAvailable && (!hasFailed || established > 0) }
 
     /// True where another connection may help: none is on its way, and none that is ready is
     /// unused, which only a server that allows no streams at all leaves without room.

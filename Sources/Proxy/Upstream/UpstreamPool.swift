@@ -29,7 +29,7 @@ final class UpstreamPool {
     private let counts: UpstreamCounts
     private(set) var endpoints: [Endpoint] = []
     // Looked at for every request, see Exchange: without counting.
-    @safe @exclusivity(unchecked) private var balancer: Balancer
+    @safe @exclusivity(unchecked) var balancer: Balancer
     /// When the log may be told again that few endpoints are available.
     private var panicQuietUntil = Int64.min
     // Asked at every call's end, see Exchange.
@@ -41,6 +41,8 @@ final class UpstreamPool {
     private var firstWaiting: Borrowed<Attempt>?
     private var lastWaiting: Borrowed<Attempt>?
     private(set) var waitingCount = 0
+    /// Requests that servers work on, of this worker's.
+    private(set) var inFlight = 0
     private var retryTimer = WorkerTimer.none
     private var retries = RetryWindow()
     private(set) var isRetired = false
@@ -57,7 +59,7 @@ final class UpstreamPool {
         self.terms = terms
         self.counts = counts
         watch = EndpointWatch(counts.health, terms.conduct.ejection)
-        endpoints = terms.endpoints.map {
+        endpoints = counts.subset(of: terms.endpoints, terms.balance).map {
             Endpoint(
                 $0, id: workspace.nextEndpointSerial(), counts.health.record(of: $0.address),
                 terms.timeouts)
@@ -65,6 +67,10 @@ final class UpstreamPool {
         balancer = Balancer(terms.balance, draw: workspace.system.random())
         balancer.look(at: endpoints, now: workspace.now)
     }
+
+    /// Requests go where they belong.
+    @inline(always)
+    var isByHash: Bool { balancer.terms.isByHash }
 
     /// What attempts took is to be known.
     @inline(always)
@@ -122,7 +128,7 @@ final class UpstreamPool {
             worker.exceeded(.upstreamAdaptive, "upstream=\(name)")
             return .refused(.overLimit(.upstreamAdaptive))
         }
-        if firstWaiting == nil, let connection = pick(attempt, worker) {
+        if firstWaiting == nil || isByHash, let connection = pick(attempt, worker) {
             return .ready(connection)
         }
         guard isAnyAwaitedOrFull(worker) || awaitsEndpoints(attempt, worker) else {
@@ -136,63 +142,8 @@ final class UpstreamPool {
         return .wait
     }
 
-    /// The connection that an attempt is sent on, of the first endpoint from the balancer's choice
-    /// on that has one with room, and where there is such a one was not tried before. Endpoints
-    /// that have none are connected to meanwhile.
-    private func pick(_ attempt: Attempt, _ worker: Worker) -> Borrowed<UpstreamConnection>? {
-        if balancer.isOutdated(now: worker.workspace.now) { look(worker) }
-        if watch.isProbeDue(now: worker.workspace.now), let connection = probe(attempt, worker) {
-            return connection
-        }
-        let tried = attempt.exchange.use { $0.tried }
-        let count = balancer.candidates.count
-        let first = balancer.start { load(at: $0, worker) }
-        var start = first
-        var second: (connection: Borrowed<UpstreamConnection>, index: Int)?
-        for offset in 0..<balancer.looks {
-            if offset == 1 { start = balancer.restart(after: first) }
-            var index = start &+ offset
-            if index >= count { index &-= count }
-            let endpoint = balancer.candidates[index]
-            if !endpoint.use({ $0.isAvailable }), !balancer.isPanicking {
-                // Its list has those alone that are available.
-                look(worker)
-                return pick(attempt, worker)
-            }
-            guard let connection = endpoint.use({ $0.connectionWithRoom }) else {
-                endpoint.use { if $0.needsConnection { connect(to: $0, worker) } }
-                continue
-            }
-            if tried.isEmpty || !endpoint.use({ tried.contains($0.id) }) {
-                balancer.took(index)
-                return connection
-            }
-            if second == nil { second = (connection, index) }
-        }
-        guard let second else { return nil }
-        balancer.took(second.index)
-        return second.connection
-    }
-
-    /// How much a candidate has to do, in its algorithm's measure; infinite where it can take
-    /// nothing.
-    private func load(at index: Int, _ worker: Worker) -> Double {
-        balancer.candidates[index].use { endpoint in
-            guard endpoint.connectionWithRoom != nil else {
-                if endpoint.needsConnection { connect(to: endpoint, worker) }
-                return .infinity
-            }
-            let inFlight = endpoint.inFlight
-            guard measuresLatency else { return Double(inFlight) }
-            let terms = balancer.terms.latency
-            let now = worker.workspace.now
-            let latency = endpoint.latency ?? LatencyEstimate(terms, now: now)
-            return latency.cost(inFlight: inFlight, now: now, terms)
-        }
-    }
-
     /// Which endpoints are available.
-    private func look(_ worker: Worker) {
+    func look(_ worker: Worker) {
         let workspace = worker.workspace
         let wasPanicking = balancer.isPanicking
         balancer.look(at: endpoints, now: workspace.now)
@@ -207,37 +158,6 @@ final class UpstreamPool {
         workspace.log.write(
             .warning,
             "\(words) upstream=\(name) available=\(balancer.availableCount) of=\(balancer.count)")
-    }
-
-    /// A connection to an endpoint that is to get nothing: better than to refuse where no other can
-    /// be had.
-    private func lastResort() -> Borrowed<UpstreamConnection>? {
-        guard balancer.isPartial, !balancer.isPanicking else { return nil }
-        for endpoint in endpoints where !endpoint.isAvailable {
-            if let connection = endpoint.connectionWithRoom { return connection }
-        }
-        return nil
-    }
-
-    /// True where waiting makes sense: a connection is on its way, or one is full and will not stay
-    /// so. More are begun where those on their way cannot take all that wait.
-    private func isAnyAwaitedOrFull(_ worker: Worker) -> Bool {
-        var awaited = 0
-        var established = 0
-        for endpoint in balancer.candidates {
-            endpoint.use {
-                awaited += $0.awaited
-                established += $0.established
-            }
-        }
-        // A server that has not said how many streams it takes is taken to take 100.
-        if waitingCount >= awaited * 100 {
-            for endpoint in balancer.candidates {
-                endpoint.use { if $0.needsConnection { connect(to: $0, worker) } }
-            }
-        }
-        if awaited > 0 || established > 0 { return true }
-        return balancer.candidates.contains { $0.use { $0.awaited > 0 } }
     }
 
     func connect(to endpoint: Endpoint, _ worker: Worker) {
@@ -264,11 +184,13 @@ final class UpstreamPool {
 
     func requestBegan() {
         counts.requests.add(1, ordering: .relaxed)
+        inFlight &+= 1
         adaptive?.began()
     }
 
     func requestEnded(_ attempt: Attempt, _ workspace: Workspace) {
         counts.requests.subtract(1, ordering: .relaxed)
+        inFlight &-= 1
         adaptive?.ended(after: attempt.serverTime(at: workspace.now), workspace)
     }
 
@@ -370,6 +292,7 @@ final class UpstreamPool {
     }
 
     private func serveFirst(_ worker: Worker) {
+        if isByHash { serveEach(worker) }
         while let attempt = firstWaiting {
             if let connection = attempt.use({ pick($0, worker) }) {
                 attempt.use { attempt in
@@ -391,6 +314,22 @@ final class UpstreamPool {
             }
         }
     }
+
+    /// Those behind the first may belong to an endpoint that has room.
+    private func serveEach(_ worker: Worker) {
+        var current = firstWaiting
+        for _ in 0..<Self.servedAtOnceMax {
+            guard let attempt = current else { return }
+            current = attempt.use { $0.nextPending }
+            guard let connection = attempt.use({ pick($0, worker) }) else { continue }
+            attempt.use { attempt in
+                stopWaiting(attempt)
+                connection.use { worker.begin(attempt, on: $0) }
+            }
+        }
+    }
+
+    private static let servedAtOnceMax = 64
 
     // MARK: Connections that ended
 
@@ -442,7 +381,7 @@ final class UpstreamPool {
     ) {
         var known: [SocketAddress: Endpoint] = [:]
         if keepsConnections { for endpoint in endpoints { known[endpoint.address] = endpoint } }
-        let updated = wanted.map { wanted in
+        let updated = counts.subset(of: wanted, terms.balance).map { wanted in
             if let endpoint = known.removeValue(forKey: wanted.address) {
                 endpoint.terms = wanted
                 return endpoint
@@ -487,10 +426,16 @@ public final class UpstreamCounts: Sendable {
 
     /// The sum of all workers' adaptive limits; 0 where there is none.
     let adaptiveLimit = Atomic<Int>(0)
+    /// Which endpoints of many are this process's.
+    private let subsetSeed = UInt64.random(in: .min ... .max)
 
     public init() {}
 
     public var adaptiveConcurrency: Int { adaptiveLimit.load(ordering: .relaxed) }
+
+    func subset(of endpoints: [EndpointTerms], _ terms: BalanceTerms) -> [EndpointTerms] {
+        Subset.choose(terms.subset, of: endpoints, seed: subsetSeed)
+    }
 
     func throttleTokens(_ throttle: RetryThrottle) -> Int {
         throttle.maximum - min(throttle.maximum, throttleSpent.load(ordering: .relaxed))

@@ -9,10 +9,23 @@ public struct BalanceTerms: Equatable, Sendable {
         case leastRequest = "least_request"
         /// Where a request is likely to end first, of two drawn by chance: see `LatencyEstimate`.
         case peakEWMA = "peak_ewma"
+        /// By the request's hash, see `HashTable`.
+        case ringHash = "ring_hash"
+        case maglev
     }
 
     public var algorithm = Algorithm.roundRobin
     public var latency = LatencyTerms()
+    /// What a request's hash is made of, in this order.
+    public var hash: [HashSource] = []
+    /// Nil: an endpoint gets all that belongs to it.
+    public var loadLimit: LoadLimit?
+    /// Nil: endpoints get their share at once.
+    public var slowStart: SlowStartTerms?
+    /// Nil: zones do not matter.
+    public var zones: ZoneTerms?
+    /// How many of the endpoints this process uses; 0 is all.
+    public var subset = 0
     /// When fewer than this many in 10,000 of the endpoints are available, all are used again; 0 is
     /// never.
     public var panicShare = 5_000
@@ -21,6 +34,7 @@ public struct BalanceTerms: Equatable, Sendable {
 
     public init(_ algorithm: Algorithm) { self.algorithm = algorithm }
 
+    public var isByHash: Bool { algorithm == .ringHash || algorithm == .maglev }
     /// Whether so few are available that all are to be used.
     public func isPanic(available: Int, of count: Int) -> Bool {
         available * 10_000 < count * panicShare
@@ -42,11 +56,23 @@ public struct LatencyTerms: Equatable, Sendable {
 extension BalanceTerms {
     /// For explanations.
     public var words: String {
+        var words = [algorithmWords]
+        if let zones { words.append("zone \(zones.local) first") }
+        if slowStart != nil { words.append("slow start") }
+        if subset > 0 { words.append("\(subset) of the endpoints") }
+        return words.joined(separator: ", ")
+    }
+
+    private var algorithmWords: String {
         switch algorithm {
         case .roundRobin: "in turn (round_robin)"
         case .random: "by chance (random)"
         case .leastRequest: "the fewest requests (least_request)"
         case .peakEWMA: "the shortest wait (peak_ewma)"
+        case .ringHash, .maglev:
+            "by the hash of " + hash.map(\.description).joined(separator: ", ")
+                + " (\(algorithm.rawValue))"
+                + (loadLimit.map { ", at most \($0.percent)% of the average load" } ?? "")
         }
     }
 }
