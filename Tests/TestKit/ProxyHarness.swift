@@ -171,6 +171,13 @@ final class ProxyHarness {
         log.take().entries.map { "\($0.level) \($0.message)" }.joined(separator: "\n")
     }
 
+    private static let balances = [
+        "round_robin", "least_request", "peak_ewma", "random",
+        "{algorithm: ring_hash, hash: [{header: x-n}], load_limit: 125%}",
+        "{algorithm: maglev, hash: [{source: true}]}",
+        "{algorithm: least_request, slow_start: {window: 5s}}",
+    ]
+
     /// One route for gRPC and one for everything else; `number` shifts the weights.
     private func configuration(_ number: Int, _ mesh: MeshTerms) -> String {
         var text = ""
@@ -187,7 +194,11 @@ final class ProxyHarness {
         let client = "{identity: self, trust: mesh.example, peers: \(peers)}"
         text += "upstreams:\n"
         for index in 0..<origins {
-            text += "  - {name: u\(index), endpoints: [10.0.0.\(1 + index):50051]"
+            // The first has all origins, which others have one each.
+            let addresses = index == 0 ? 1...origins : 1 + index...1 + index
+            let endpoints = addresses.map { "10.0.0.\($0):50051" }.joined(separator: ", ")
+            let balance = Self.balances[(number + index) % Self.balances.count]
+            text += "  - {name: u\(index), endpoints: [\(endpoints)], balance: \(balance)"
             text += ", timeouts: {handshake: 60s}"
             text += world.originsSpeakTLS ? ", tls: \(client)}\n" : "}\n"
         }

@@ -108,6 +108,7 @@ struct AdminPages {
     private var upstreams: JSON {
         let facts = state.now
         let upstreams = zip(facts.snapshot?.upstreams ?? [], facts.counts)
+        let balance = BalanceFigures(state)
         return .array(
             upstreams.map { terms, counts in
                 let found = terms.source.map { facts.discovery[$0] ?? DiscoveryFacts() }
@@ -120,7 +121,7 @@ struct AdminPages {
                         ("requests", .number(counts.requestCount)),
                         ("pending", .number(counts.pendingCount)),
                     ] + discovery(terms.source, found) + adaptive(terms, counts)
-                        + HealthFigures(terms, counts).members)
+                        + balance.members(of: terms) + HealthFigures(terms, counts).members)
             })
     }
 

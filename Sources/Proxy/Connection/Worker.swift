@@ -354,6 +354,7 @@ public final class Worker {
         case .stop: isStopped = true
         case .census(let answer): answer(census)
         case .connections(let limit, let answer): answer(facts(limit: limit))
+        case .endpointFacts(let limit, let answer): answer(endpointFacts(limit: limit))
         }
     }
 

@@ -23,6 +23,8 @@ public final class Mailbox: Sendable {
         case census(@Sendable (Census) -> Void)
         /// Calls back with at most so many of its connections.
         case connections(limit: Int, @Sendable ([ConnectionFacts]) -> Void)
+        /// The same with endpoints of upstreams.
+        case endpointFacts(limit: Int, @Sendable ([EndpointFacts]) -> Void)
     }
 
     /// Nil once the worker has ended.
