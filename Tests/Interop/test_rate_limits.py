@@ -14,6 +14,8 @@ from echo_pb2 import EchoRequest
 from frames import GET, GRPC, changed
 from reloading import serve, write  # noqa: F401
 from telemetry import told  # noqa: F401
+from test_tls import dial_tls, mesh  # noqa: F401
+from test_token_requests import Signer, issuer, key_set, put
 
 RESOURCE_EXHAUSTED = 8
 
@@ -176,3 +178,54 @@ def test_a_limited_request_is_answered_with_its_body_on_the_way(start_weir, star
     client.send_data(stream.number, bytes(10_000))
     client.until(lambda: stream.grpc_status == RESOURCE_EXHAUSTED)
     assert client.until_over(client.request(frames.GET)).status == 429
+
+
+def test_each_peer_has_a_bucket_and_strangers_share_one(
+        mesh, start_weir, echo_origin, dial_tls):  # noqa: F811
+    parts = mesh.parts("optional")
+    parts["listener"]["rate_limits"] = ["l"]
+    access = {"default": "allow", "rules": [
+        {"name": "r", "methods": ["weir.echo.v1.Echo/*"],
+         "deny": [{"headers": {"x-bad": {"present": True}}}]}]}
+    proxy = start_weir(
+        echo_origin.port, **parts, **limits({"rate": "1/h", "by": ["peer"]}), access=access)
+
+    def code(stub, *fields):
+        try:
+            stub.Unary(EchoRequest(), metadata=fields, timeout=10)
+        except grpc.RpcError as error:
+            return error.code().name
+        return "OK"
+
+    web = dial_tls(proxy, mesh.ca.pem, mesh.ca.issue("web"))
+    # Who is denied takes nothing from the limits by identity.
+    assert code(web, ("x-bad", "1")) == "PERMISSION_DENIED"
+    other = dial_tls(proxy, mesh.ca.pem, mesh.ca.issue("batch"))
+    assert [code(web), code(other)] == ["OK", "OK"]
+    assert [code(web), code(other)] == ["RESOURCE_EXHAUSTED"] * 2
+    strangers = [dial_tls(proxy, mesh.ca.pem) for _ in range(2)]
+    assert [code(stub) for stub in strangers] == ["OK", "RESOURCE_EXHAUSTED"]
+
+
+def test_each_value_of_a_claim_has_a_bucket(start_weir, echo_origin, echo_stub, tmp_path):
+    signer = Signer()
+    put(tmp_path / "keys.json", key_set(signer))
+    proxy = start_weir(
+        echo_origin.port, route={"rate_limits": ["l"]},
+        **limits({"rate": "1/h", "by": [{"claim": "sub"}]}),
+        token_issuers=[issuer({"file": str(tmp_path / "keys.json")})])
+    stub = echo_stub(proxy)
+
+    def code(token):
+        fields = [("authorization", f"Bearer {token}")] if token else []
+        try:
+            stub.Unary(EchoRequest(), metadata=fields, timeout=10)
+        except grpc.RpcError as error:
+            return error.code().name
+        return "OK"
+
+    tokens = [signer.token(), signer.token(sub="bob"), None]
+    assert [code(token) for token in tokens] == ["OK"] * 3
+    # Another token of the same subject is no other subject.
+    again = [signer.token(jti="2"), signer.token(sub="bob", jti="3"), None]
+    assert [code(token) for token in again] == ["RESOURCE_EXHAUSTED"] * 3
