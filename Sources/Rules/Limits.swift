@@ -71,11 +71,13 @@ public struct DownstreamTimeouts: Equatable, Sendable {
 
 /// What Weir allows itself and the servers of one upstream.
 public struct UpstreamLimits: Equatable, Sendable {
-    /// For the whole process, as all three first ones.
+    /// For the whole process, as all four first ones.
     public var connections: Int = 1_024
     public var requests: Int = 1_024
     /// Requests that wait for a connection or a stream.
     public var pending: Int = 1_024
+    /// Calls that are tried again and have no answer yet.
+    public var retries: Int = 1_024
     public var streamWindowBytes: Int32 = 32 << 10
     public var streamWindowBytesMax: Int32 = 256 << 10
     public var connectionWindowBytes: Int32 = 2 << 20

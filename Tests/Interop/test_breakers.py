@@ -11,7 +11,7 @@ import pytest
 import frames
 import waiting
 from echo_pb2 import EchoRequest, EchoResponse
-from frames import GET, GRPC
+from frames import GET, GRPC, GRPC_RESPONSE
 from telemetry import told  # noqa: F401
 
 UNAVAILABLE = 14
@@ -116,3 +116,29 @@ def test_adaptive_concurrency_finds_what_a_server_can_do(told, echo_stub):  # no
     assert refusals and set(refusals) == {"over the limit upstream.adaptive_concurrency"}
     late = sorted(times[500:])
     assert late[len(late) // 2] < 0.1
+
+
+def test_only_so_many_calls_are_tried_again_at_once(told, start_origin, dial):  # noqa: F811
+    def script(connection):
+        while (stream := connection.next_finished(timeout=60)) is not None:
+            connection.send_headers(
+                stream.number, [*GRPC_RESPONSE, ("grpc-status", "14")], end=True)
+
+    server = start_origin(script)
+    retry = {"attempts": 2, "codes": ["UNAVAILABLE"], "backoff": {"base": "1s", "max": "1s"}}
+    proxy = told(
+        server.port, upstream={"limits": {"retries": 1}}, route={"retry": retry})
+    client = dial(proxy)
+    first = client.request(GRPC, b"")
+    server.wait_for_requests(1)
+    client.round_trip()
+    waiting.until(lambda: proxy.value("weir_upstream_retries") == 1, "the retry", 5)
+    second = client.until_over(client.request(GRPC, b""))
+    assert second.grpc_status == UNAVAILABLE and not first.is_over
+    assert proxy.value("weir_limits_tripped_total", limit="upstream.retries") == 1
+    assert client.until_over(first).grpc_status == UNAVAILABLE
+    assert len(server.requests) == 3
+    assert proxy.value("weir_upstream_retries") == 0
+    # Its place is free again.
+    client.until_over(client.request(GRPC, b""))
+    assert len(server.requests) == 5

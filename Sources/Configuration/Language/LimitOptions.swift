@@ -89,6 +89,9 @@ enum OptionTables {
         .count(
             "pending", \.pending, 0...1_000_000_000,
             "Requests that wait for a connection or a stream, in the whole process"),
+        .count(
+            "retries", \.retries, 0...1_000_000_000,
+            "Requests that are tried again, by its routes' `retry`, at once in the whole process"),
         .size("stream_window", \.streamWindowBytes, windows, "Receive window of a new stream"),
         .size(
             "stream_window_max", \.streamWindowBytesMax, windows,

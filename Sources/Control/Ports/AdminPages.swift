@@ -120,6 +120,7 @@ struct AdminPages {
                         ("connections", .number(counts.connectionCount)),
                         ("requests", .number(counts.requestCount)),
                         ("pending", .number(counts.pendingCount)),
+                        ("retries", .number(counts.retryCount)),
                     ] + discovery(terms.source, found) + adaptive(terms, counts)
                         + balance.members(of: terms) + HealthFigures(terms, counts).members)
             })

@@ -127,6 +127,7 @@ struct MetricsPage {
             ("weir_upstream_connections", "Connections to servers now.", { $0.connectionCount }),
             ("weir_upstream_requests", "Requests that servers work on.", { $0.requestCount }),
             ("weir_upstream_pending", "Requests that wait for a connection.", { $0.pendingCount }),
+            ("weir_upstream_retries", "Requests that are being tried again.", { $0.retryCount }),
         ]
         for (name, help, value) in families {
             page.family(name, .gauge, help)

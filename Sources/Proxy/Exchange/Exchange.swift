@@ -66,6 +66,8 @@ final class Exchange {
     var decideBy: Int64 = 0
     var waitsForKeys = false
     var hasWaitedForKeys = false
+    /// It is one of an upstream's retries.
+    var heldRetry: Borrowed<UpstreamPool>?
     /// Its route makes it wait.
     var isDelayed = false
     /// When the caller may come back, in nanoseconds from its answer; 0 says nothing, less says not
@@ -252,6 +254,7 @@ final class Exchange {
         hasWaitedForKeys = false
         affinity = Affinity()
         tried = TriedEndpoints()
+        heldRetry = nil
         isDelayed = false
         pushback = 0
         isWatching = false

@@ -202,6 +202,7 @@ extension Worker {
             $0.detach(exchange, workspace)
         }
         exchange.phase = .over
+        letRetryGo(exchange)
         if let generation = exchange.generation {
             generation.use { $0.users -= 1 }
             exchange.generation = nil

@@ -57,7 +57,7 @@ extension Worker {
             workspace.counters.add(.transparentRetries)
             makeAttempt(exchange, after: attempt, at: workspace.now)
         case .retry(let delay):
-            guard let policy, takeRetry(attempt, policy) else {
+            guard let policy, takeRetry(exchange, attempt, policy) else {
                 exchange.retry.withdrew()
                 return .budget
             }
@@ -109,9 +109,12 @@ extension Worker {
         attempt.pool?.use { $0.countCall(isFailure: isFailure) }
     }
 
-    private func takeRetry(_ attempt: Attempt, _ policy: RetryPolicy) -> Bool {
+    private func takeRetry(
+        _ exchange: Exchange, _ attempt: Attempt, _ policy: RetryPolicy
+    ) -> Bool {
         attempt.pool?.use { pool in
-            pool.takeRetry(policy.terms.budget, workers: loads.count, now: workspace.now)
+            holdsRetry(exchange, pool)
+                && pool.takeRetry(policy.terms.budget, workers: loads.count, now: workspace.now)
         } ?? false
     }
 
@@ -232,6 +235,7 @@ extension Worker {
 
     /// From here on the exchange is this attempt's.
     private func commit(_ exchange: Exchange, _ attempt: Attempt) {
+        letRetryGo(exchange)
         exchange.promote(Borrowed(attempt))
         exchange.times = AttemptTimes()
         keepRequestNoLonger(exchange, attempt)
@@ -347,7 +351,7 @@ extension Worker {
         else { return }
         exchange.forEachAttempt { if $0.endpoint > 0 { exchange.tried.insert($0.endpoint) } }
         let first = exchange.attempt.object
-        guard takeRetry(first, policy) else { return exchange.retry.withdrew() }
+        guard takeRetry(exchange, first, policy) else { return exchange.retry.withdrew() }
         workspace.counters.add(.hedges)
         let next = workspace.takeAttempt(of: exchange)
         exchange.add(next)

@@ -10,7 +10,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     case upstreamConnections, upstreamRequests, upstreamPending, upstreamConnect
     case upstreamHandshake
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
-    case upstreamInterimResponses, upstreamIdle, upstreamAdaptive
+    case upstreamInterimResponses, upstreamIdle, upstreamAdaptive, upstreamRetries
 
     /// True where nobody did anything wrong.
     var isRoutine: Bool { self == .idle || self == .connectionAge || self == .upstreamIdle }
@@ -57,6 +57,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
         case .upstreamTrailers: "upstream.trailers"
         case .upstreamInterimResponses: "upstream.interim_responses"
         case .upstreamIdle: "upstream.idle"
+        case .upstreamRetries: "upstream.retries"
         case .upstreamAdaptive: "upstream.adaptive_concurrency"
         }
     }

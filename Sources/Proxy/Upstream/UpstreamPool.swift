@@ -204,6 +204,14 @@ final class UpstreamPool {
 
     // MARK: Retries
 
+    func beginRetry() -> Bool {
+        guard counts.retries.load(ordering: .relaxed) < terms.limits.retries else { return false }
+        counts.retries.add(1, ordering: .relaxed)
+        return true
+    }
+
+    func endRetry() { counts.retries.subtract(1, ordering: .relaxed) }
+
     /// A call begins that may be tried again.
     func retryableCallBegan(now: Int64) { retries.callBegan(now: now) }
 
@@ -419,6 +427,7 @@ public final class UpstreamCounts: Sendable {
     let connections = Atomic<Int>(0)
     let requests = Atomic<Int>(0)
     let pending = Atomic<Int>(0)
+    let retries = Atomic<Int>(0)
     let panics = Atomic<Int>(0)
     public let health = UpstreamHealth()
     /// Tokens of the retry throttle that are gone, in thousandths.
@@ -458,6 +467,8 @@ public final class UpstreamCounts: Sendable {
     public var connectionCount: Int { connections.load(ordering: .relaxed) }
     public var requestCount: Int { requests.load(ordering: .relaxed) }
     public var pendingCount: Int { pending.load(ordering: .relaxed) }
+    /// Calls that are being tried again.
+    public var retryCount: Int { retries.load(ordering: .relaxed) }
     /// How often a worker began to use all endpoints, as too few were available.
     public var panicCount: Int { panics.load(ordering: .relaxed) }
 }
