@@ -154,6 +154,15 @@ import Wire
             file: "config/health.yaml", target: "orders.v1.Orders/Get", route: "orders",
             verdict: .forwarded, says: "    ejects an endpoint after 3 failures in a row"),
         Question(
+            file: "config/health.yaml", target: "orders.v1.Orders/Get", route: "orders",
+            verdict: .forwarded,
+            says: "    checks endpoints by gRPC, service 'orders.v1.Orders', and watches it, "
+                + "every 5s, 1s once one has failed"),
+        Question(
+            file: "config/health.yaml", target: "GET /x", route: "web",
+            verdict: .forwarded,
+            says: "    checks endpoints by GET /healthz, every 10s, 1s once one has failed"),
+        Question(
             file: "config/split", listener: "edge", target: "GET /status", route: "status",
             verdict: .refused, says: "access: denied, as access.default is deny: 403"),
         Question(

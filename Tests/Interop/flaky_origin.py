@@ -11,16 +11,16 @@ import echo_pb2_grpc
 class FlakyOrigin(echo_pb2_grpc.EchoServicer):
     """`code` is what calls end with: Unary at once (Trailers-Only), ServerStream behind a message."""
 
-    def __init__(self, port=0, code=None, services=()):
+    def __init__(self, port=0, code=None, services=(), reuse=False):
         self.code = code
         self.calls = 0
         self._services = services
+        self._options = [("grpc.so_reuseport", int(reuse))]
         self.port = port
         self.start()
 
     def start(self):
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.server(futures.ThreadPoolExecutor(16), options=self._options)
         echo_pb2_grpc.add_EchoServicer_to_server(self, self._server)
         for add in self._services:
             add(self._server)

@@ -174,7 +174,7 @@ enum UpstreamKey: Int, LanguageKey {
                 "A token that its requests carry instead of their own", byDefault: "none")
         case .healthCheck:
             Term(
-                "health_check", .unsupported,
+                "health_check", .object(HealthCheckKey.table),
                 "How endpoints are asked whether they are well", byDefault: "they are not asked")
         case .ejection:
             Term(

@@ -4,7 +4,9 @@ internal import Wire
 /// How an upstream's endpoints are watched, and what a route counts against them.
 extension UpstreamTerms {
     /// Without indentation.
-    var healthLines: [String] {
+    var healthLines: [String] { (conduct.healthCheck?.lines ?? []) + ejectionLines }
+
+    private var ejectionLines: [String] {
         guard let ejection = conduct.ejection else { return [] }
         let longest = Duration.describe(max(ejection.timeBase, ejection.timeMax))
         var most = "\(Percent.describe(ejection.shareMax)) of the endpoints"
@@ -43,5 +45,30 @@ extension Route {
                 $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound) to \($0.upperBound)"
             }
         return words.isEmpty ? "nothing" : words.joined(separator: ", ")
+    }
+}
+
+extension HealthCheckTerms {
+    fileprivate var lines: [String] {
+        let interval = Duration.describe(intervals.steady)
+        let pace = "every \(interval), \(Duration.describe(intervals.troubled)) once one has failed"
+        return [
+            "checks endpoints \(words), \(pace)",
+            "unhealthy after \(unhealthyThreshold) failures in a row, healthy again after "
+                + "\(healthyThreshold) successes; "
+                + (usesUnchecked
+                    ? "used before the first check" : "not used before the first check"),
+        ]
+    }
+
+    private var words: String {
+        switch kind {
+        case .grpc(let service, let watches):
+            let name = String(decoding: service, as: UTF8.self).quotable
+            return "by gRPC, service '\(name)'" + (watches ? ", and watches it" : "")
+        case .http(let path, _, _):
+            return "by GET \(String(decoding: path, as: UTF8.self).quotable)"
+        case .tcp: return "by connecting"
+        }
     }
 }

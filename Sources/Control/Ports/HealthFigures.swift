@@ -14,7 +14,9 @@ struct HealthFigures {
         health = counts.health
     }
 
-    private var isWatched: Bool { terms.conduct.ejection != nil }
+    private var isWatched: Bool {
+        terms.conduct.ejection != nil || terms.conduct.healthCheck != nil
+    }
 
     // MARK: JSON
 
@@ -31,6 +33,11 @@ struct HealthFigures {
             ("failures_in_row", .number(Int(facts.failuresInRow))),
             ("ejections", .number(facts.ejections)),
         ]
+        if let checked = facts.checked {
+            members += [
+                ("checked", .string("\(checked)")), ("last_check", .string(facts.lastCheck)),
+            ]
+        }
         if let until = facts.ejectedUntil {
             members += [
                 ("ejected_for", .string(facts.cause?.name ?? "")),

@@ -32,6 +32,7 @@ extension Worker {
         let next = Generation(snapshot, updated, limiters)
         adoptKeys(next, after: generation)
         generation = next
+        syncChecks()
         hasStaleSeries = true
         installListeners(installation, next)
     }

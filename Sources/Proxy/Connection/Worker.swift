@@ -44,6 +44,10 @@ public final class Worker {
     var acceptTimer = WorkerTimer.none
     var acceptsPaused = false
     var watches: [Watch] = []
+    /// Of the endpoints that this worker checks.
+    var checks: [EndpointCheck] = []
+    /// Those whose last connections are ending.
+    var retiredChecks: [EndpointCheck] = []
     var healthTimer = WorkerTimer.none
     public private(set) var isOver = false
     var connectionCount = 0
@@ -102,6 +106,7 @@ public final class Worker {
     /// Cuts what is left: sessions give their memory back to the pools they took it from.
     private func end() {
         isOver = true
+        stopChecks()
         // Clients' connections first (the list is taken from its end): what is on them ends with
         // Weir, not with a server.
         for slot in table {
@@ -159,6 +164,7 @@ public final class Worker {
             case .accepting:
                 acceptTimer = .none
                 resumeAccepting()
+            case .check(let check): check.use { $0.timerFired(self) }
             case .health:
                 healthTimer = .none
                 lookAtHealth()
@@ -210,6 +216,7 @@ public final class Worker {
             case .downstreamClosed(let exchange, let code):
                 exchange.use { downstreamClosed($0, code) }
             case .upstreamClosed(let attempt, let code): attempt.use { upstreamClosed($0, code) }
+            case .ownCallEnded(let exchange): exchange.use { ownCallEnded($0) }
             case .responseNotSent(let exchange): exchange.use { responseNotSent($0) }
             }
         }
@@ -218,6 +225,8 @@ public final class Worker {
 
     private func flushAll() {
         repeat {
+            // What timers and messages noted.
+            if !workspace.events.isEmpty { process() }
             var index = 0
             while index < workspace.dirty.count {
                 let dirty = workspace.dirty[index]
@@ -227,11 +236,12 @@ public final class Worker {
             }
             workspace.dirty.removeAll(keepingCapacity: true)
             while let connection = doomed.popLast() { tearDown(connection) }
-        } while !workspace.dirty.isEmpty || !doomed.isEmpty
+        } while !workspace.dirty.isEmpty || !doomed.isEmpty || !workspace.events.isEmpty
         letGenerationsGo()
     }
 
     func letGenerationsGo() {
+        if !retiredChecks.isEmpty { letChecksGo() }
         if !oldGenerations.isEmpty { oldGenerations.removeAll { $0.users == 0 } }
         if oldGenerations.isEmpty {
             pruneSeries()
@@ -257,7 +267,7 @@ public final class Worker {
         switch workspace.system.connect(to: endpoint.address, options) {
         case .failed(let errno):
             workspace.counters.add(.upstreamConnectFailures)
-            pool.connectFailed(to: endpoint, self)
+            pool.connectFailed(to: endpoint, "no connection could be begun (errno \(errno))", self)
             pool.endpointFailed(self)
             if endpoint.connectionFailed(workspace) <= 1 {
                 let place = "upstream=\(pool.name) endpoint=\(endpoint.address)"

@@ -83,6 +83,12 @@ final class Exchange {
     /// Where it was sent before.
     var tried = TriedEndpoints()
 
+    /// A call of Weir's own: there is no client.
+    var isOwn = false
+    var own: OwnCall?
+    /// Its owner is about to be told: it is given back after that.
+    var isHeld = false
+
     /// It is a watch of health, which is told of changes while it is `answering`.
     var isWatching = false
 
@@ -257,6 +263,9 @@ final class Exchange {
         heldRetry = nil
         isDelayed = false
         pushback = 0
+        isOwn = false
+        own = nil
+        isHeld = false
         isWatching = false
         isResponseSent = false
         resetsAfterResponse = false

@@ -428,7 +428,7 @@ extension Worker {
     }
 
     func deadlinePassed(_ exchange: Exchange) {
-        workspace.counters.add(.deadlinesExceeded)
+        if !exchange.isOwn { workspace.counters.add(.deadlinesExceeded) }
         fail(exchange, ProxyError(.deadlineExceeded, .weir, "deadline exceeded"))
     }
 }

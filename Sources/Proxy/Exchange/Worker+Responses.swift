@@ -25,6 +25,7 @@ extension Worker {
     /// The response is the client's.
     @inline(always)
     func passOn(_ exchange: Exchange, _ attempt: Attempt) {
+        if exchange.isOwn { return collect(exchange, attempt) }
         let available = attempt.response.body.count
         switch attempt.response.flow.advance(available: available) {
         case .none: return
@@ -150,7 +151,7 @@ extension Worker {
         return attempt.exchange.use { exchange in
             exchange.streams &-= 1
             if exchange.phase == .over {
-                if exchange.streams == 0 { workspace.give(exchange) }
+                if exchange.streams == 0, !exchange.isHeld { workspace.give(exchange) }
                 return nil
             }
             if wasAbandoned { return nil }
@@ -212,6 +213,7 @@ extension Worker {
             if isComplete, code == HTTP2Code.noError.rawValue, attempt.state == .streaming {
                 return finishRequest(exchange)
             }
+            if code == HTTP2Code.cancel.rawValue { judgeCancelled(exchange) }
             abandonAttempts(exchange)
             workspace.timers.cancel(&exchange.timer)
             if exchange.streams == 0 { workspace.give(exchange) }
@@ -239,6 +241,7 @@ extension Worker {
 
     /// Tells the caller what went wrong, in whatever way is left.
     func answer(_ exchange: Exchange, _ error: ProxyError) {
+        if exchange.isOwn { return endOwn(exchange, error) }
         guard exchange.downstream.isOpen, exchange.phase != .over else { return }
         let isFinished = exchange.attempt.use { $0.response.flow.isFinished }
         if isFinished {

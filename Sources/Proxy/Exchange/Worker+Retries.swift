@@ -12,7 +12,7 @@ extension Worker {
     /// what the caller is told unless another attempt follows.
     func attemptFailed(_ attempt: Attempt, _ error: ProxyError, _ outcome: AttemptOutcome? = nil) {
         attempt.exchange.use { exchange in
-            guard exchange.isForwarded, exchange.downstream.isOpen else {
+            guard exchange.isForwarded, exchange.downstream.isOpen || exchange.isOwn else {
                 return answer(exchange, error)
             }
             let outcome = outcome ?? self.outcome(of: error, exchange)

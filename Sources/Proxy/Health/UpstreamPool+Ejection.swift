@@ -70,7 +70,10 @@ extension UpstreamPool {
     }
 
     /// No connection could be made. Where an ejected endpoint was due that is its probe.
-    func connectFailed(to endpoint: Endpoint, _ worker: Worker) {
+    func connectFailed(
+        to endpoint: Endpoint, _ reason: @autoclosure () -> String, _ worker: Worker
+    ) {
+        if let check { return check.use { $0.connectFailed(reason(), worker) } }
         guard let terms = watch.terms else { return }
         if endpoint.record.beginProbe(worker.workspace.now, terms) {
             probeEnded(at: endpoint, isFailure: true, terms, worker)

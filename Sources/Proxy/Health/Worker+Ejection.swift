@@ -28,6 +28,19 @@ extension Worker {
         tell(pool, attempt, isFailure(attempt, error()))
     }
 
+    /// The client has cancelled. One that gave up as its deadline passed says what Weir's own timer
+    /// would have said a moment later: its clock began earlier than Weir's.
+    func judgeCancelled(_ exchange: Exchange) {
+        guard exchange.deadline > 0 else { return }
+        let slack = Self.deadlineSlack + (exchange.deadline - exchange.startedAt) / 20
+        guard workspace.now >= exchange.deadline - slack else { return }
+        exchange.forEachAttempt {
+            judge($0, ProxyError(.deadlineExceeded, .weir, "deadline exceeded"))
+        }
+    }
+
+    private static var deadlineSlack: Int64 { 10_000_000 }
+
     private func tell(_ pool: Borrowed<UpstreamPool>, _ attempt: Attempt, _ isFailure: Bool?) {
         // Without a stream it has told nothing.
         guard let connection = attempt.upstream.connection else { return }

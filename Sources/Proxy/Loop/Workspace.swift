@@ -10,6 +10,8 @@ enum TimerTarget: BitwiseCopyable {
     case pool(Borrowed<UpstreamPool>)
     /// The listeners accept again.
     case accepting
+    /// An endpoint is to be asked how it is.
+    case check(Borrowed<EndpointCheck>)
     /// Whoever watches health may have to be told something.
     case health
 }
@@ -20,6 +22,8 @@ enum SessionEvent {
     case responseProgressed(Borrowed<Attempt>)
     case downstreamClosed(Borrowed<Exchange>, code: UInt32)
     case upstreamClosed(Borrowed<Attempt>, code: UInt32)
+    /// A call of Weir's own is over, and its owner is to be told.
+    case ownCallEnded(Borrowed<Exchange>)
     /// The response's header block did not fit a frame.
     case responseNotSent(Borrowed<Exchange>)
 }

@@ -11,6 +11,8 @@ public final class Counters: Sendable {
         /// Attempts beyond an exchange's first: by its route's policy, free, and beside others.
         case retries, transparentRetries, hedges
         case hedgesDropped, triesTimedOut
+        /// Health checks that endpoints passed or not, and what they told by themselves.
+        case healthChecksPassed, healthChecksFailed
         case installations, acceptExhausted
         case tokensVerified, tokensRefused, tokensThrottled
         case tlsHandshakes, tlsHandshakeFailures, identitiesEnded

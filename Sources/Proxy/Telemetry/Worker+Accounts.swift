@@ -56,7 +56,7 @@ extension Worker {
         exchange.account.attempts &+= 1
         attempt.sentAt = workspace.now
         connection.endpoint.use { endpoint in
-            attempt.series = series(of: endpoint, connection)
+            if !exchange.isOwn { attempt.series = series(of: endpoint, connection) }
             attempt.endpoint = endpoint.id
             exchange.account.server = ExchangeAccount.ServerPlace(
                 endpoint: endpoint.packedAddress, path: .empty, connection: connection.serial,

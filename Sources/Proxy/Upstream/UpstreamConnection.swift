@@ -128,6 +128,7 @@ final class UpstreamConnection: Connection {
         isConnecting = false
         openedAt = worker.workspace.now
         if let client = pool.use({ $0.tls }) { return beginHandshake(client, worker) }
+        if sufficesForCheck(worker) { return }
         readiness = .greeting
         markDirty(worker.workspace)
         schedule(nextDeadline, worker.workspace)
@@ -145,7 +146,15 @@ final class UpstreamConnection: Connection {
         if !shakeHands(tls, worker) { worker.doom(self) }
     }
 
+    /// True where it was made to see whether it can be, and is needed no more.
+    private func sufficesForCheck(_ worker: Worker) -> Bool {
+        let isDone = pool.use { $0.check?.use { $0.connected(worker) } } ?? false
+        if isDone { retire(worker) }
+        return isDone
+    }
+
     override func secured(_ worker: Worker) {
+        if sufficesForCheck(worker) { return }
         readiness = .greeting
         openedAt = worker.workspace.now
         worker.workspace.counters.add(.upstreamHandshakes)
@@ -228,7 +237,7 @@ final class UpstreamConnection: Connection {
 
     private func fail(_ reason: String, _ worker: Worker) {
         let failures = endpoint.use { $0.connectionFailed(worker.workspace) }
-        pool.use { pool in endpoint.use { pool.connectFailed(to: $0, worker) } }
+        pool.use { pool in endpoint.use { pool.connectFailed(to: $0, reason, worker) } }
         worker.workspace.counters.add(.upstreamConnectFailures)
         pool.use { $0.endpointFailed(worker) }
         if failures <= 1 {

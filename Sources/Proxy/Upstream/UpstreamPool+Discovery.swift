@@ -43,5 +43,6 @@ extension Worker {
             // Endpoints that left have series.
             hasStaleSeries = true
         }
+        syncChecks()
     }
 }

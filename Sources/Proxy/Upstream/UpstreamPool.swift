@@ -36,6 +36,8 @@ final class UpstreamPool {
     @safe @exclusivity(unchecked) var watch: EndpointWatch
     /// What its source gave last; nil where it has none, or where that gave nothing yet.
     private(set) var list: EndpointList?
+    /// It is there for the checks of one endpoint alone.
+    var check: Borrowed<EndpointCheck>?
     /// Endpoints that left the configuration and still have connections.
     private var retiredEndpoints: [Endpoint] = []
     private var firstWaiting: Borrowed<Attempt>?

@@ -1,0 +1,224 @@
+internal import Wire
+
+/// A call that Weir itself makes: an exchange without a client, placed, balanced and timed like any
+/// other, whose response is collected here instead of being passed on.
+///
+///     Worker.call -> (the exchange's own way) -> endOwn -> the owner is told -> given back
+///
+/// Its owner is told of its end once, and never before `call` has returned: an owner may begin the
+/// next call from there.
+struct OwnCall {
+    /// Who is told.
+    enum Owner {
+        case check(Borrowed<EndpointCheck>)
+        /// Its second call, which lasts.
+        case watch(Borrowed<EndpointCheck>)
+    }
+
+    /// What becomes of the response's body. No more than `bytesMax` is ever held.
+    enum Collection {
+        case whole(bytesMax: Int)
+        /// Of gRPC, each told as soon as it is whole.
+        case messages(bytesMax: Int)
+        case nothing
+    }
+
+    let owner: Owner
+    let collection: Collection
+    fileprivate(set) var body: [UInt8] = []
+    fileprivate var end: End?
+
+    init(_ owner: Owner, _ collection: Collection) {
+        self.owner = owner
+        self.collection = collection
+    }
+
+    /// What is asked.
+    struct Request {
+        var method: StaticString = "POST"
+        var path: [UInt8]
+        var authority: [UInt8]
+        /// With `content-type: application/grpc`, and a deadline that the server is told.
+        var isGRPC = false
+        var fields: [(name: StaticString, value: [UInt8])] = []
+        /// All of it.
+        var body: [UInt8] = []
+        /// For all of the call, in nanoseconds; 0 is for ever.
+        var timeout: Int64 = 0
+
+        init(path: [UInt8], authority: [UInt8]) {
+            self.path = path
+            self.authority = authority
+        }
+    }
+
+    /// What came of it.
+    struct End {
+        /// Nil where a whole response came.
+        var error: ProxyError?
+        var status: UInt16 = 0
+        /// `ExchangeAccount.noStatus` where there was none.
+        var grpcStatus = ExchangeAccount.noStatus
+        var body: [UInt8] = []
+    }
+}
+
+extension Worker {
+    // MARK: Beginning
+
+    /// Begins a call to an upstream. The pool outlives it.
+    func call(
+        _ request: OwnCall.Request, _ pool: UpstreamPool, _ own: OwnCall
+    ) -> Borrowed<Exchange> {
+        let borrowed = workspace.takeExchange()
+        borrowed.use { exchange in
+            exchange.startedAt = workspace.now
+            exchange.progressAt = workspace.now
+            exchange.own = own
+            exchange.isOwn = true
+            exchange.phase = .deciding
+            if request.timeout > 0 {
+                exchange.deadline = workspace.now &+ request.timeout
+                exchange.timer = workspace.timers.schedule(
+                    .exchange(borrowed), at: exchange.deadline)
+            }
+            guard fill(exchange, request) else {
+                return answer(exchange, ProxyError(.refused, .weir, "out of memory"))
+            }
+            if pool.attachesToken, !pool.hasToken(at: workspace.system.unixTime()) {
+                let words = "there is no token for upstream \(pool.name)"
+                return answer(exchange, ProxyError(.refused, .weir, words))
+            }
+            exchange.attempt.use {
+                $0.pool = Borrowed(pool)
+                place($0, in: pool)
+            }
+        }
+        return borrowed
+    }
+
+    private func fill(_ exchange: Exchange, _ request: OwnCall.Request) -> Bool {
+        var isWhole = append(":method", request.method, to: exchange)
+        isWhole = append(":scheme", "http", to: exchange) && isWhole
+        isWhole = append(":authority", request.authority, to: exchange) && isWhole
+        isWhole = append(":path", request.path, to: exchange) && isWhole
+        if request.isGRPC {
+            exchange.head.isGRPC = true
+            isWhole = append("te", "trailers", to: exchange) && isWhole
+            isWhole = append("content-type", "application/grpc", to: exchange) && isWhole
+        }
+        for field in request.fields {
+            isWhole = append(field.name, field.value, to: exchange) && isWhole
+        }
+        exchange.request.flow.headersReceived()
+        if !request.body.isEmpty {
+            exchange.request.append(own: request.body, workspace.segments, now: workspace.now)
+        }
+        exchange.request.flow.endReceived()
+        return isWhole
+    }
+
+    private func append(
+        _ name: StaticString, _ value: StaticString, to exchange: Exchange
+    ) -> Bool { append(name, ByteView(value), to: exchange) }
+
+    private func append(_ name: StaticString, _ value: [UInt8], to exchange: Exchange) -> Bool {
+        guard let kept = exchange.arena.keep(value.span, from: workspace.blocks) else {
+            return false
+        }
+        return append(name, kept, to: exchange)
+    }
+
+    private func append(_ name: StaticString, _ value: ByteView, to exchange: Exchange) -> Bool {
+        let name = ByteView(name)
+        exchange.head.noted(name.use(HeaderToken.of), at: exchange.request.headers.count)
+        return exchange.request.headers.append(
+            name, value, in: &exchange.arena, from: workspace.blocks)
+    }
+
+    // MARK: Collecting
+
+    /// Something of its response came.
+    func collect(_ exchange: Exchange, _ attempt: Attempt) {
+        guard var own = exchange.own else { return }
+        let count = attempt.response.body.count
+        if count > 0 {
+            if case .nothing = own.collection {} else { own.body += attempt.response.body.bytes }
+            attempt.response.body.removeAll(returning: workspace.segments)
+            attempt.responseBytesPassed(count, workspace)
+        }
+        exchange.own = own
+        switch own.collection {
+        case .nothing: break
+        case .whole(let bytesMax): if own.body.count > bytesMax { return overflow(exchange) }
+        case .messages(let bytesMax): tellMessages(exchange, bytesMax)
+        }
+        guard exchange.phase != .over, attempt.response.flow.isEnded else { return }
+        var end = OwnCall.End()
+        end.status = attempt.status
+        end.grpcStatus = attempt.grpcStatus
+        end.body = exchange.own?.body ?? []
+        endOwn(exchange, end)
+    }
+
+    private func overflow(_ exchange: Exchange) {
+        fail(exchange, ProxyError(.badResponse, .upstream, "the response is too large"))
+    }
+
+    private func tellMessages(_ exchange: Exchange, _ bytesMax: Int) {
+        let prefixBytes = 5
+        while let own = exchange.own, exchange.phase != .over, own.body.count >= prefixBytes {
+            let length = own.body[1..<prefixBytes].reduce(0) { $0 << 8 | Int($1) }
+            guard length <= bytesMax else { return overflow(exchange) }
+            guard own.body.count >= prefixBytes + length else { return }
+            let message = Array(own.body.prefix(prefixBytes + length))
+            exchange.own?.body.removeFirst(message.count)
+            switch own.owner {
+            case .check: break
+            case .watch(let check): check.use { $0.wasTold(message, self) }
+            }
+        }
+    }
+
+    // MARK: Ending
+
+    func endOwn(_ exchange: Exchange, _ error: ProxyError) {
+        var end = OwnCall.End()
+        end.error = error
+        endOwn(exchange, end)
+    }
+
+    private func endOwn(_ exchange: Exchange, _ end: OwnCall.End) {
+        guard exchange.phase != .over else { return }
+        exchange.own?.end = end
+        exchange.phase = .over
+        if end.error != nil { abandonAttempts(exchange) }
+        workspace.timers.cancel(&exchange.timer)
+        exchange.isHeld = true
+        workspace.events.append(.ownCallEnded(Borrowed(exchange)))
+    }
+
+    /// Nobody needs it any more, and nobody is told.
+    func cancel(_ call: Borrowed<Exchange>) {
+        call.use { exchange in
+            exchange.own = nil
+            guard exchange.phase != .over else { return }
+            exchange.phase = .over
+            abandonAttempts(exchange)
+            workspace.timers.cancel(&exchange.timer)
+            if exchange.streams == 0 { workspace.give(exchange) }
+        }
+    }
+
+    /// What was noted by `endOwn`.
+    func ownCallEnded(_ exchange: Exchange) {
+        let own = exchange.own
+        exchange.isHeld = false
+        if exchange.streams == 0 { workspace.give(exchange) }
+        guard let own, let end = own.end else { return }
+        switch own.owner {
+        case .check(let check): check.use { $0.callEnded(end, self) }
+        case .watch(let check): check.use { $0.watchEnded(end, self) }
+        }
+    }
+}
