@@ -20,6 +20,8 @@ struct Oracle {
     }
 
     var policies: [Policy] = []
+    /// What is tried again beyond what nobody has processed.
+    var retry: RetryPlan?
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
     /// How long a worker may take to hear of another policy.
@@ -30,9 +32,10 @@ struct Oracle {
     func judge(_ call: Call) -> [String] {
         var faults: [String] = []
         for attempt in call.attempts { faults += judgeRequest(call, attempt) }
-        for attempt in call.attempts.dropLast() where !mayFollow(attempt) {
+        for attempt in call.attempts.dropLast() where !mayFollow(attempt, of: call) {
             faults.append("attempt \(attempt.index) may have been executed and was repeated")
         }
+        faults += judgeAttempts(call)
         if let outcome = call.outcome {
             faults += judgeResponse(call, outcome)
             faults += judgeTime(call)
@@ -42,8 +45,9 @@ struct Oracle {
         return faults.map { "call \(call.id): \($0) [\(describe(call))]" }
     }
 
-    private func mayFollow(_ attempt: AttemptRecord) -> Bool {
+    private func mayFollow(_ attempt: AttemptRecord, of call: Call) -> Bool {
         attempt.isUnprocessed || attempt.resetByOrigin == ErrorCode.refusedStream
+            || retry?.mayFollow(attempt, isGRPC: call.plan.isGRPC) == true
     }
 
     // MARK: The request
@@ -139,7 +143,7 @@ struct Oracle {
     }
 
     /// The attempt whose response the client sees, where it is an origin's.
-    private func source(of call: Call) -> AttemptRecord? {
+    func source(of call: Call) -> AttemptRecord? {
         guard let index = call.responseFields?.first("x-origin").flatMap({ Int($0) }),
             call.attempts.indices.contains(index)
         else { return nil }
@@ -161,7 +165,8 @@ struct Oracle {
         if call.responseFields?.first(":status") != source.plan.fields.first(":status") {
             faults.append("another :status")
         }
-        if call.interims > source.plan.interims { faults.append("too many interim responses") }
+        let interims = call.attempts.reduce(0) { $0 + $1.plan.interims }
+        if call.interims > interims { faults.append("too many interim responses") }
         return faults
     }
 
@@ -211,9 +216,10 @@ struct Oracle {
     }
 
     private func isCausedByOrigin(_ call: Call) -> Bool {
-        guard let last = call.attempts.last else { return unavailableIsFair }
-        return unavailableIsFair || last.resetByOrigin != nil || last.origin.socket.wasCut
-            || last.isUnprocessed
+        if unavailableIsFair || retry?.perTry != nil { return true }
+        return call.attempts.contains {
+            $0.resetByOrigin != nil || $0.origin.socket.wasCut || $0.isUnprocessed
+        }
     }
 
     /// The statuses by which the proxy itself may end this call.
@@ -225,6 +231,7 @@ struct Oracle {
         if mayBeDenied(call) { fair.insert(7) }
         if mayBeRefused(call) { fair.insert(16) }
         if unavailableIsFair { fair.insert(14) }
+        if retry?.perTry != nil { fair.insert(4) }
         for attempt in call.attempts {
             if let code = attempt.resetByOrigin { fair.insert(Self.status(ofReset: code)) }
             if attempt.isUnprocessed || attempt.origin.socket.wasCut { fair.insert(14) }

@@ -210,7 +210,8 @@ final class ProxyHarness {
         ]
         for (name, match) in matches {
             text += "  - {name: \(name), listeners: [local], matches: [\(match)], "
-            text += "backends: [\(list)]}\n"
+            text += "backends: [\(list)]"
+            text += (world.retry?.text(isGRPC: name == "echo") ?? "") + "}\n"
         }
         return text + "access_log: {file: stdout}\n"
     }

@@ -21,6 +21,8 @@ struct Scenario {
     var originsSpeakTLS = false
     /// What each origin shows, with TLS.
     var originCredentials: [Mesh.Credential?] = []
+    /// What is tried again beyond what no server has processed.
+    var retry: RetryPlan?
     /// Connections or streams may end for reasons that are no call's own.
     var hasConnectionFaults = false
 
@@ -70,6 +72,7 @@ extension Scenario {
         }
         workers = chance.hits(percent: 25) ? 2 : 1
         showCertificates(&chance)
+        retry = RetryPlan(&chance)
     }
 
     private mutating func showCertificates(_ chance: inout Chance) {

@@ -67,6 +67,8 @@ final class OriginConnection: PeerEnd {
     private var calls: [Int32: Call] = [:]
     private var order: [Int32] = []
     private(set) var hasEnded = false
+    /// What was on it may have been lost by it.
+    var hasFailed: Bool { hasEnded || socket.wasCut || isLeaving || origin?.hasFailed == true }
     private var isLeaving = false
 
     func perform(_ event: OriginConnectionPlan.Event) {
@@ -133,6 +135,7 @@ final class OriginConnection: PeerEnd {
             // A stream that crossed a lowered limit on its way is refused, which is nobody's fault.
             if code == ErrorCode.refusedStream {
                 origin?.hasFailed = true
+                attempts[stream]?.isUnprocessed = true
             } else {
                 world.fail("the origin's nghttp2 resets stream \(stream) with \(code)")
             }

@@ -41,6 +41,8 @@ public final class Simulation {
         }
         world.clientsSpeakTLS = scenario.clientsSpeakTLS
         world.originsSpeakTLS = scenario.originsSpeakTLS
+        world.retry = scenario.retry
+        oracle.retry = scenario.retry
         world.reachable = { [unowned self] in reachability(of: $0) }
     }
 
@@ -170,6 +172,7 @@ public final class Simulation {
         for call in calls {
             for fault in oracle.judge(call) { world.fail(fault) }
         }
+        for fault in oracle.judgeBudget(calls) { world.fail(fault) }
     }
 
     /// A reply that never ends is ended by cutting its connection.

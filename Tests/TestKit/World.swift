@@ -16,6 +16,7 @@ public final class World {
     /// What is spoken on the two hops; the scenario says.
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
+    var retry: RetryPlan?
     /// Where there is no proxy nobody refuses anybody.
     var showsLastingCertificates = false
     /// Connections whose TLS failed, and by what one end had shown.

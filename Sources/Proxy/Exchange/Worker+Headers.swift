@@ -13,13 +13,13 @@ extension Worker {
         let isAsItCame =
             exchange.deadline == 0 && exchange.times.tryEndsAt == .max && head.host < 0
             && keepsScheme(exchange, attempt) && !forwards
-            && !attaches && certificate == nil && exchange.retry.attempts == 1
+            && !attaches && certificate == nil && attempt.previous == 0
             && (!exchange.isGRPC || head.te >= 0)
             && exchange.route?.use { $0.rewrite == nil && $0.requestHeaders == nil } == true
         if isAsItCame { return exchange.request.headers }
         var builder = HeaderBuilder(attempt, workspace.blocks)
         appendPseudo(exchange, attempt, to: &builder)
-        let isRepeated = exchange.isGRPC && exchange.retry.attempts > 1
+        let isRepeated = exchange.isGRPC && attempt.previous > 0
         if exchange.deadline > 0 || exchange.times.tryEndsAt < .max, exchange.isGRPC {
             let deadline = exchange.deadline > 0 ? exchange.deadline : .max
             let end = min(deadline, exchange.times.tryEndsAt)
@@ -42,7 +42,7 @@ extension Worker {
         if attaches { appendToken(attempt, to: &builder) }
         if exchange.isGRPC, head.te < 0 { builder.append("te", ByteView("trailers")) }
         if isRepeated {
-            let count = PreviousAttempts.count(of: headers) + Int(exchange.retry.attempts) - 1
+            let count = PreviousAttempts.count(of: headers) + Int(attempt.previous)
             builder.append(PreviousAttempts.name, Array("\(count)".utf8), isIndexed: false)
         }
         if let edits { builder.append(edits, without: attaches ? "authorization" : "") }

@@ -150,6 +150,7 @@ extension Worker {
         next.use {
             $0.pool = pool
             $0.messageBytesMax = messageBytesMax
+            $0.previous = exchange.retry.attempts - 1
         }
         return next
     }
@@ -359,6 +360,7 @@ extension Worker {
         next.use {
             $0.pool = first.pool
             $0.messageBytesMax = first.messageBytesMax
+            $0.previous = exchange.retry.attempts - 1
             place($0)
         }
     }

@@ -24,6 +24,8 @@ final class Attempt {
     /// How far it is with the request's body.
     @safe @exclusivity(unchecked) var cursor = BodyCursor()
     @safe @exclusivity(unchecked) var sink = MessageSink()
+    /// How many there were before it, without those that no server has processed.
+    var previous: UInt8 = 0
     /// The next of the exchange's other attempts.
     var sibling: Borrowed<Attempt>?
     private var fieldCount = 0
@@ -233,6 +235,7 @@ final class Attempt {
         previousPending = nil
         cursor = BodyCursor()
         sink = MessageSink()
+        previous = 0
         sibling = nil
     }
 }
