@@ -2,8 +2,8 @@
 /// Two ways to make one:
 ///
 /// - A ring: each endpoint has points on it, as many as its weight says, and a hash belongs to the
-///   next point. Where one of n endpoints leaves, its own hashes move and no others. Shares differ
-///   by some `1 / √points`.
+///   next point. Where one of a few endpoints leaves, its own hashes move and no others; of many,
+///   some `1 / n` of the others' too. Shares differ by some `1 / √points`.
 /// - Maglev (Eisenbud et al., 2016): a table of which endpoints take slots in turn, each in an
 ///   order of its own. Shares are even to a slot each turn; where an endpoint leaves, a few hashes
 ///   of others move too.
@@ -14,6 +14,8 @@ public struct HashTable: Sendable {
     /// Of a ring: as many points as endpoints need for even shares, within these bounds.
     public static let ringMin = 1_024
     public static let ringMax = 4_096
+    /// Of the lightest, where that fits: up to eight endpoints of the same weight.
+    public static let pointsEach = 512
     /// Of Maglev's table: a prime, a hundred times as many as endpoints that get even shares.
     public static let slots = 65_537
 
@@ -58,18 +60,18 @@ public struct HashTable: Sendable {
 }
 
 extension HashTable {
-    /// A ring with points by weight. How many the lightest has is a power of two, so that the
-    /// points of those that stay mostly stay, too, when others come or go.
+    /// A ring with points by weight. With room for it the lightest has `pointsEach` whatever the
+    /// others are, so that the points of those that stay are the same when one comes or goes; in a
+    /// ring that is full, each gets some more or less by that.
     public static func ring(_ owners: [Owner]) -> HashTable {
         let weights = owners.map { Double(max(1, $0.weight)) }
         guard let lightest = weights.min() else { return HashTable() }
         let ratio = weights.reduce(0, +) / lightest
-        var least = 1.0
-        while least * ratio < Double(ringMin) { least *= 2 }
-        least = min(least, Double(ringMax) / ratio)
+        let wanted = max(Double(pointsEach), Double(ringMin) / ratio)
+        let least = min(wanted, Double(ringMax) / ratio)
         var ring: [(point: UInt64, owner: UInt32)] = []
         for index in sorted(owners) {
-            let number = max(1, Int((least * weights[index] / lightest).rounded()))
+            let number = max(1, Int(least * weights[index] / lightest))
             for number in 0..<number {
                 ring.append((point(owners[index].key, number), UInt32(index)))
             }
