@@ -17,6 +17,7 @@ public final class Snapshot: Sendable {
     public let tokens: TokenTerms
     public let signers: [TokenSignerTerms]
     public let expiries: [Expiry]
+    public let overload: OverloadTerms
     /// Listeners and routes name positions in this list.
     public let rateLimits: [RateLimit]
 
@@ -38,6 +39,7 @@ public final class Snapshot: Sendable {
         public var tokens = TokenTerms.none
         public var signers: [TokenSignerTerms] = []
         public var expiries: [Expiry] = []
+        public var overload = OverloadTerms()
         public var rateLimits: [RateLimit] = []
 
         public init(access: AccessTable) { self.access = access }
@@ -57,6 +59,7 @@ public final class Snapshot: Sendable {
         tokens = process.tokens
         signers = process.signers
         expiries = process.expiries
+        overload = process.overload
         rateLimits = process.rateLimits
     }
 }

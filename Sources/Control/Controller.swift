@@ -63,6 +63,7 @@ public final class Controller {
     private let keyFetcher: KeyFetcher
     private var minter = TokenMinter()
     private let discovery: Discovery
+    private var overloadWatch = OverloadWatch()
     private let materials = Materials()
     private let inherited: InheritedSockets
     private let supervisor: Supervisor
@@ -186,6 +187,9 @@ public final class Controller {
             let left = (next - Waiting.now()) / 1_000_000 + 1
             milliseconds = min(milliseconds, Int32(clamping: max(0, left)))
         }
+        if let left = overloadWatch.left(at: Waiting.now()) {
+            milliseconds = min(milliseconds, Int32(clamping: left / 1_000_000 + 1))
+        }
         let descriptors =
             [signals.descriptor, watch.descriptor, bell.descriptor] + discovery.descriptors
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
@@ -206,6 +210,7 @@ public final class Controller {
         fetchKeys()
         mintTokens()
         discover()
+        lookAtMemory()
         letSnapshotsGo()
         writeLog()
     }
@@ -254,6 +259,17 @@ public final class Controller {
         if news.hasFacts { showDiscovery() }
         guard let endpoints = news.endpoints else { return }
         for worker in workers { worker.mailbox.post(.endpoints(endpoints)) }
+    }
+
+    private func lookAtMemory() {
+        let (stage, words) = overloadWatch.turn(at: Waiting.now())
+        let figures = overloadWatch.figures
+        state.change { $0.memory = figures }
+        if let words {
+            logger.log(level: stage == OverloadStage.none ? .notice : .warning, "\(words)")
+        }
+        guard let stage else { return }
+        for worker in workers { worker.mailbox.post(.overload(stage)) }
     }
 
     private func showDiscovery() {
@@ -350,6 +366,7 @@ public final class Controller {
         show(keys)
         minter.want(installation.snapshot.upstreams.compactMap { $0.proof.token?.minting })
         mintTokens()
+        overloadWatch.install(installation.snapshot.overload)
         let endpoints = discovery.install(
             installation.snapshot.upstreams, watchesFiles: watchesFiles, at: Waiting.now())
         showDiscovery()

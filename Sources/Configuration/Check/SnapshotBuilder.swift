@@ -110,6 +110,7 @@ final class SnapshotBuilder {
         process.telemetry.metrics = metrics?.address
         process.telemetry.methods = metrics?.methods
         process.telemetry.admin = admin
+        process.overload = sections.overload.flatMap(readOverload) ?? OverloadTerms()
         process.tokens = TokenTerms(tokenIssuers.map(\.terms))
         process.signers = tokenSigners.compactMap(\.value)
         process.expiries = expiries
@@ -180,6 +181,7 @@ extension SnapshotBuilder {
         var admin: NodeID?
         var watch: NodeID?
         var zone: NodeID?
+        var overload: NodeID?
     }
 
     private func readSections() -> Sections {
@@ -216,6 +218,7 @@ extension SnapshotBuilder {
                 case .admin: takeOnce(value, "admin", &sections.admin)
                 case .watch: takeOnce(value, "watch", &sections.watch)
                 case .zone: takeOnce(value, "zone", &sections.zone)
+                case .overload: takeOnce(value, "overload", &sections.overload)
                 default: break
                 }
                 return true

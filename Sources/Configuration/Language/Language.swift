@@ -3,7 +3,7 @@
 enum RootKey: Int, LanguageKey {
     case listeners, upstreams, routes, access
     case identities, trust, tokenIssuers, tokenSigners, rateLimits, accessLog, metrics, admin,
-        watch, zone
+        watch, zone, overload
 
     static let table = makeTable("configuration")
 
@@ -57,6 +57,11 @@ enum RootKey: Int, LanguageKey {
                 byDefault: "none")
         case .zone:
             Term("zone", .name, "Where this process is", byDefault: "not said")
+        case .overload:
+            Term(
+                "overload", .object(OverloadKey.table),
+                "When Weir does less, as there is too much to do",
+                byDefault: "as its keys' defaults say")
         case .watch:
             Term(
                 "watch", .choice(["on", "off"]),

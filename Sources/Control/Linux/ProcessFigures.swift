@@ -3,11 +3,24 @@ internal import Glibc
 
 /// What the kernel says of this process.
 enum ProcessFigures {
-    static var residentBytes: UInt64 {
-        let fields = text("/proc/self/statm").split(separator: " ")
-        let pages = fields.count > 1 ? UInt64(fields[1]) ?? 0 : 0
-        return pages * UInt64(clamping: sysconf(Int32(_SC_PAGESIZE)))
+    static var residentBytes: UInt64 { pages().resident * pageBytes }
+
+    /// Without what lies in files as well.
+    static var anonymousBytes: UInt64 {
+        let pages = pages()
+        return pages.resident > pages.shared ? (pages.resident - pages.shared) * pageBytes : 0
     }
+
+    private static var pageBytes: UInt64 { UInt64(clamping: sysconf(Int32(_SC_PAGESIZE))) }
+
+    private static func pages() -> (resident: UInt64, shared: UInt64) {
+        let fields = text("/proc/self/statm").split(separator: " ")
+        guard fields.count > 2 else { return (0, 0) }
+        return (UInt64(fields[1]) ?? 0, UInt64(fields[2]) ?? 0)
+    }
+
+    /// Pages that malloc holds and nobody uses. Whoever allocates meanwhile waits.
+    static func giveFreeMemoryBack() { _ = malloc_trim(0) }
 
     static var openDescriptors: UInt64 {
         guard let directory = unsafe opendir("/proc/self/fd") else { return 0 }

@@ -50,7 +50,7 @@ public enum Processors {
         return whole + (rest > 0 ? 1 : 0)
     }
 
-    private static func text(_ path: String) -> String {
+    static func text(_ path: String) -> String {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return "" }
         defer { close(descriptor) }

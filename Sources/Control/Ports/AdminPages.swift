@@ -56,9 +56,24 @@ struct AdminPages {
             ("draining", .bool(facts.isDraining)),
             ("workers", .number(facts.workers.count)),
             ("log_level", .string("\(state.level.value)")),
+            ("overload", overload(facts)),
             ("listeners", .array(listeners(facts))),
             ("routes", .number(facts.snapshot?.routes.count ?? 0)),
             ("upstreams", .number(facts.snapshot?.upstreams.count ?? 0)),
+        ])
+    }
+
+    private func overload(_ facts: ProcessState.Facts) -> JSON {
+        .object([
+            (
+                "memory",
+                .object([
+                    ("stage", .string(facts.memory.stage.name)),
+                    ("bytes", .number(Int(clamping: facts.memory.usedBytes))),
+                    ("budget", .number(Int(clamping: facts.memory.budgetBytes))),
+                ])
+            ),
+            ("workers", .array(facts.workers.map { .string($0.counters.overloadStage.name) })),
         ])
     }
 

@@ -21,6 +21,7 @@ struct AdminText {
             lines.append("the newest text was refused:")
             lines += facts.lastErrors.map { "  " + $0 }
         }
+        lines += overload(facts)
         lines.append("listeners:")
         for (listener, count) in zip(facts.snapshot?.listeners ?? [], facts.connections) {
             lines.append("  \(listener.name) on \(listener.address): \(count.value) connections")
@@ -38,6 +39,21 @@ struct AdminText {
     private func count(_ terms: UpstreamTerms, _ facts: ProcessState.Facts) -> Int {
         guard let source = terms.source else { return terms.endpoints.count }
         return facts.discovery[source]?.endpoints.count ?? 0
+    }
+
+    private func overload(_ facts: ProcessState.Facts) -> [String] {
+        var lines: [String] = []
+        if facts.memory.stage > .none {
+            lines.append(
+                "overload: stage \(facts.memory.stage.name), \(facts.memory.usedBytes) of "
+                    + "\(facts.memory.budgetBytes) bytes")
+        }
+        for (index, worker) in facts.workers.enumerated()
+        where worker.counters.overloadStage > .none {
+            let stage = worker.counters.overloadStage.name
+            lines.append("overload: stage \(stage), worker \(index) is late")
+        }
+        return lines
     }
 
     /// The compiled order: the first that covers a request is taken.

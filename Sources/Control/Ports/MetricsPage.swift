@@ -24,6 +24,7 @@ struct MetricsPage {
         page.writeRateLimits()
         page.writeEndings()
         page.writeWorkers()
+        page.writeOverload()
         return page.page.bytes
     }
 
@@ -399,6 +400,24 @@ struct MetricsPage {
             page.sample(
                 "weir_rate_limit_evictions_total", [("limit", limit.name)], limit.evictions)
         }
+    }
+
+    private mutating func writeOverload() {
+        let stage = "weir_overload_stage"
+        page.family(stage, .gauge, "0 all is done, 1 idle clients go, 2 no requests, 3 no clients.")
+        page.sample(stage, [("cause", "memory")], UInt64(facts.memory.stage.rawValue))
+        for (index, counters) in counters.enumerated() {
+            let labels = [("cause", "lag"), ("worker", "\(index)")]
+            page.sample(stage, labels, UInt64(counters.overloadStage.rawValue))
+        }
+        page.family("weir_overload_memory_bytes", .gauge, "Memory that counts for the budget.")
+        page.sample("weir_overload_memory_bytes", facts.memory.usedBytes)
+        page.family("weir_overload_memory_budget_bytes", .gauge, "The budget; 0 is none.")
+        page.sample("weir_overload_memory_budget_bytes", facts.memory.budgetBytes)
+        page.family("weir_overload_refused_total", .counter, "Requests that were refused for it.")
+        page.sample("weir_overload_refused_total", total(.overloadRefusals))
+        page.family("weir_overload_departures_total", .counter, "Idle clients told to go for it.")
+        page.sample("weir_overload_departures_total", total(.overloadDepartures))
     }
 
     // MARK: Workers

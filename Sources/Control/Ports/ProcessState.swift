@@ -25,6 +25,7 @@ final class ProcessState: Sendable {
         var buckets: [BucketTable] = []
         /// Of the upstreams' sources of endpoints.
         var discovery: [EndpointSource: DiscoveryFacts] = [:]
+        var memory = OverloadWatch.Figures()
         /// Every source of endpoints was asked once.
         var isSettled = false
         /// Of each of the snapshot's listeners.

@@ -346,6 +346,20 @@ final class DownstreamConnection: Connection {
         if finish(worker, patience: 0) == .ended { worker.doom(self) }
     }
 
+    // MARK: Shedding
+
+    /// Has nothing to do, and had nothing since then at least.
+    func mayBeShed(idleSince: Int64) -> Bool {
+        exchanges.isEmpty && isSecured && hasSpoken && !drain.isDraining && !isDoomed
+            && !isLingering && self.idleSince <= idleSince
+    }
+
+    /// As for a connection that was idle for too long.
+    func shed(_ worker: Worker) {
+        drain.beginWithoutNotice()
+        perform(.announce, worker)
+    }
+
     // MARK: Draining
 
     /// Asks the client to go; at a random moment within `spread` nanoseconds from now.

@@ -27,6 +27,7 @@ extension Worker {
             pool.take(discovered, self)
         }
         hasRetiredPools = pools.contains { $0.isRetired }
+        setLagLimit(snapshot.overload.lag)
         if let generation { oldGenerations.append(generation) }
         installLimiters(installation)
         let next = Generation(snapshot, updated, limiters)

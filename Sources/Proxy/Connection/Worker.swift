@@ -56,6 +56,9 @@ public final class Worker {
     /// Of Weir's own, for servers.
     var attachedTokens = AttachedTokens.none
     var discovered = DiscoveredEndpoints.none
+    var overload = WorkerOverload()
+    /// Looked at for every request.
+    var refusesRequests = false
     /// Those that count, by what they count; see Worker+Series.
     var seriesWriters: [SeriesKey: SeriesWriter] = [:]
     /// Writers of what left the configuration, which exchanges may still use.
@@ -123,14 +126,20 @@ public final class Worker {
 
     /// When `turn` has something to do even if nothing becomes ready; nil is never.
     public var nextDeadline: Int64? {
-        if !unread.isEmpty || !mailbox.isEmpty || !toJudge.isEmpty { return workspace.now }
+        if !unread.isEmpty || !mailbox.isEmpty || !toJudge.isEmpty
+            || !overload.toShed.isEmpty
+        {
+            return workspace.now
+        }
         return workspace.timers.nextDeadline
     }
 
     /// Waits for something to do, and does it.
     public func turn() {
-        let count = workspace.system.wait(until: nextDeadline)
+        let deadline = nextDeadline
+        let count = workspace.system.wait(until: deadline)
         workspace.now = workspace.system.now()
+        let late = deadline.map { workspace.now &- $0 } ?? 0
         if !mailbox.isEmpty { for message in mailbox.take() { handle(message) } }
         fireTimers()
         let earlier = unread
@@ -139,9 +148,14 @@ public final class Worker {
         for tag in earlier { readAgain(tag) }
         for index in 0..<count { became(workspace.system.readiness(at: index)) }
         if !toJudge.isEmpty { judgeSome() }
+        if !overload.toShed.isEmpty { shedSome() }
         gather()
         flushAll()
-        workspace.counters.addTurn(workspace.system.now() - workspace.now, latencyBounds)
+        let took = workspace.system.now() - workspace.now
+        workspace.counters.addTurn(took, latencyBounds)
+        if max(took, late) >= overload.noteworthyLag {
+            lagged(max(took, late), at: workspace.now + took)
+        }
         if isStopped || isDraining && connectionCount == 0 { end() }
         records?.use { $0.turnEnded() }
     }
@@ -168,6 +182,7 @@ public final class Worker {
             case .health:
                 healthTimer = .none
                 lookAtHealth()
+            case .overload: overloadTimerFired()
             }
         }
     }
@@ -361,6 +376,7 @@ public final class Worker {
         case .attach(let tokens): attach(tokens)
         case .endpoints(let discovered): take(discovered)
         case .drain(let spread, let limit): drain(spread: spread, limit: limit)
+        case .overload(let stage): memoryLooked(stage)
         case .stop: isStopped = true
         case .census(let answer): answer(census)
         case .connections(let limit, let answer): answer(facts(limit: limit))

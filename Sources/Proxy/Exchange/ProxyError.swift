@@ -9,7 +9,7 @@ struct ProxyError {
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
         case loop, messageTooLarge, rateLimited, fault
         case deadlineExceeded, tryTimedOut, routeIdle, bodyIdle, stalled
-        case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
+        case unreachable, overLimit, overloaded, refused, upstreamReset, upstreamLost, badResponse
     }
 
     enum Side { case downstream, upstream, weir }
@@ -43,7 +43,7 @@ struct ProxyError {
     /// True where the server is known not to have seen the request: any other may be asked.
     var isUnprocessed: Bool {
         switch kind {
-        case .unreachable, .overLimit, .refused: true
+        case .unreachable, .overLimit, .overloaded, .refused: true
         default: false
         }
     }
@@ -61,7 +61,8 @@ struct ProxyError {
         case .deadlineExceeded, .tryTimedOut, .routeIdle: .deadlineExceeded
         case .stalled: fault == .upstream ? .unavailable : .cancelled
         case .bodyIdle: .cancelled
-        case .unreachable, .overLimit, .refused, .upstreamLost, .accessUnknown: .unavailable
+        case .unreachable, .overLimit, .overloaded, .refused, .upstreamLost, .accessUnknown:
+            .unavailable
         case .fault: injected.flatMap { GRPCStatus(rawValue: $0.grpcStatus) } ?? .unavailable
         case .upstreamReset: GRPCStatus(http2ErrorCode: (code ?? .internalError).rawValue)
         }
@@ -84,7 +85,7 @@ struct ProxyError {
         case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
         case .deadlineExceeded, .tryTimedOut, .routeIdle: 504
-        case .unreachable, .overLimit, .refused, .stalled, .accessUnknown: 503
+        case .unreachable, .overLimit, .overloaded, .refused, .stalled, .accessUnknown: 503
         case .upstreamReset, .upstreamLost, .badResponse: 502
         }
     }

@@ -73,6 +73,7 @@ extension Worker {
                 let words = "the client's identity has ended"
                 return answer(exchange, ProxyError(.identityEnded, .downstream, words))
             }
+            if refusesRequests, isRefusedByOverload(exchange) { return }
             guard armDeadline(exchange) else { return }
             if generation.use({ $0.hasRateLimits }), isOverFirstLimit(exchange, generation) {
                 return

@@ -39,6 +39,11 @@ extension Worker {
 
     func resumeAccepting() {
         guard acceptsPaused else { return }
+        guard overload.stage < .connections else {
+            let at = workspace.now + Self.acceptRestNanoseconds
+            acceptTimer = workspace.timers.schedule(.accepting, at: at)
+            return
+        }
         acceptsPaused = false
         for listener in listeners { workspace.system.watchListener(listener.tag) }
     }

@@ -1,3 +1,4 @@
+public import Rules
 internal import Synchronization
 public import Wire
 
@@ -17,6 +18,8 @@ public final class Mailbox: Sendable {
         /// Accept no more and ask every client to go, spread over so many nanoseconds; what is not
         /// over `limit` nanoseconds later is cut.
         case drain(spread: Int64, limit: Int64)
+        /// The stage that the memory in use calls for.
+        case overload(OverloadStage)
         /// End at once.
         case stop
         /// Calls back with what the worker holds.

@@ -14,6 +14,8 @@ enum TimerTarget: BitwiseCopyable {
     case check(Borrowed<EndpointCheck>)
     /// Whoever watches health may have to be told something.
     case health
+    /// What lateness has begun may be over.
+    case overload
 }
 
 /// What C callbacks note down; processed when nghttp2 has returned.

@@ -1,4 +1,4 @@
-internal import Rules
+public import Rules
 
 /// What a worker counts. The worker alone writes; whoever wants to know reads, at any time.
 public final class Counters: Sendable {
@@ -19,6 +19,8 @@ public final class Counters: Sendable {
         case upstreamHandshakes, upstreamHandshakeFailures, upstreamHandshakesResumed
         /// Connections of clients that speak something else.
         case http1Clients, tlsClients
+        /// Requests refused, and idle clients told to go, as there was too much to do.
+        case overloadRefusals, overloadDepartures
         /// Of routes' own.
         case faultDelays, faultAborts
 
@@ -32,6 +34,8 @@ public final class Counters: Sendable {
     private let resets = CounterBlock(count: Counters.resetSides.count * Counters.resetCodes)
     /// How long turns took: a count for each bucket, then the sum in nanoseconds.
     public let turns = CounterBlock(count: LatencyBuckets.count + 1)
+    /// The stage that the worker's lag calls for.
+    public let overload = CounterBlock(count: 1)
     /// What requests and attempts became, by what the configuration names.
     public let series = SeriesRegistry()
     /// What access rules decided.
@@ -83,6 +87,10 @@ public final class Counters: Sendable {
 
     public func value(_ event: Event) -> UInt64 { events[event.rawValue] }
     public func value(_ limit: Limit) -> UInt64 { limits[limit.rawValue] }
+
+    public var overloadStage: OverloadStage {
+        OverloadStage(rawValue: UInt8(truncatingIfNeeded: overload[0])) ?? .none
+    }
 
     /// How often the worker has turned.
     public var turnCount: UInt64 { (0..<LatencyBuckets.count).reduce(0) { $0 &+ turns[$1] } }

@@ -54,7 +54,7 @@ struct ExchangeEnd: BitwiseCopyable {
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
         case loop, messageTooLarge, rateLimited, fault
         case deadlineExceeded, tryTimedOut, routeIdle, bodyIdle, stalled
-        case unreachable, overLimit, refused, upstreamReset, upstreamLost, badResponse
+        case unreachable, overLimit, overloaded, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
         case clientReset, clientLost, protocolError, streamRefused, connectionEnded
     }
@@ -130,6 +130,7 @@ extension ExchangeEnd.Reason {
             case .stalled: .stalled
             case .unreachable: .unreachable
             case .overLimit: .overLimit
+            case .overloaded: .overloaded
             case .refused: .refused
             case .upstreamReset: .upstreamReset
             case .upstreamLost: .upstreamLost
@@ -167,6 +168,7 @@ extension ExchangeEnd.Reason {
         case .stalled: "stalled"
         case .unreachable: "unreachable"
         case .overLimit: "over_limit"
+        case .overloaded: "overloaded"
         case .refused: "refused"
         case .upstreamReset: "upstream_reset"
         case .upstreamLost: "upstream_lost"

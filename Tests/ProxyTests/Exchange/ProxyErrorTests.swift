@@ -34,7 +34,7 @@ import Wire
             Answer(grpc: .deadlineExceeded, http: 504, reset: .cancel)
         case .bodyIdle: Answer(grpc: .cancelled, http: 408, reset: .cancel)
         case .stalled: Answer(grpc: .cancelled, http: 503, reset: .cancel)
-        case .unreachable, .overLimit, .refused:
+        case .unreachable, .overLimit, .overloaded, .refused:
             Answer(grpc: .unavailable, http: 503, reset: .internalError, isUnprocessed: true)
         case .upstreamReset: Answer(grpc: .internalError, http: 502, reset: .internalError)
         case .upstreamLost: Answer(grpc: .unavailable, http: 502, reset: .internalError)
