@@ -50,6 +50,8 @@ public final class Route: Sendable {
         public var isLogged = true
         public var failures = FailureSet.standard
         public var rateLimits: [Int] = []
+        /// Of one that a service decides.
+        public var limitService = -1
         public var faults: FaultTerms?
         public init() {}
     }
@@ -76,7 +78,8 @@ public final class Route: Sendable {
         failures = terms.failures
         faults = terms.faults
         hasFaults = terms.faults != nil
-        rateLimits = RouteRateLimits(terms.rateLimits, route: name)
+        rateLimits = RouteRateLimits(
+            terms.rateLimits, service: terms.limitService, route: name)
     }
 
     /// What counts against an endpoint; for those who show it.

@@ -47,6 +47,10 @@ import Wire
             file: "config/minimal.yaml", target: "Service", route: nil, verdict: .refused,
             says: "refused: the path is not in gRPC's grammar: UNIMPLEMENTED"),
         Question(
+            file: "config/limits.yaml", listener: "edge", target: "orders.v1.Orders/Report",
+            route: "reports", verdict: .forwarded,
+            says: "  plans: domain shop of a service, by header x-tenant"),
+        Question(
             file: "config/faults.yaml", target: "orders.v1.Orders/Get",
             headers: ["x-test": "1"], route: "orders-tested", verdict: .forwarded,
             says: "  fault: 10% are answered with UNAVAILABLE or 503"),

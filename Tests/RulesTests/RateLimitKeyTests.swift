@@ -45,7 +45,7 @@ import Wire
     private static func limit(_ parts: RateLimit.Part...) -> RateLimit {
         RateLimit(
             name: "l", Rate(count: 1, period: 1_000_000_000), burst: 1, by: (parts, 8),
-            isDryRun: false)
+            mode: (isDryRun: false, service: nil))
     }
 
     private static func subject(_ name: String, tenant: String? = nil) -> JSONValue {

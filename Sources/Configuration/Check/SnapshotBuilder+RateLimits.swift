@@ -41,10 +41,43 @@ extension SnapshotBuilder {
         let mode = fields[.mode].flatMap { checker.choice($0, "the mode", ["enforce", "dry_run"]) }
         // After errors too, so that names are known.
         let known = rate ?? Rate(count: 1, period: 1_000_000_000)
+        let service = fields[.service].flatMap { readService($0, fields) }
         let limit = RateLimit(
             name: name ?? "", known, burst: burst ?? known.count, by: (parts, Int(keys)),
-            isDryRun: mode == 1)
+            mode: (mode == 1, service))
         if !isKnown { rateLimits.append(RateLimitDraft(limit: limit, node: node)) }
+    }
+
+    private func readService(
+        _ node: NodeID, _ limit: Fields<RateLimitKey>
+    ) -> RateLimit.Service? {
+        for key in [RateLimitKey.burst, .keys] {
+            guard let node = limit[key] else { continue }
+            checker.fail(
+                .conflict, node, "'\(key.term.key)' means nothing where a service knows the rates",
+                expected: "it beside rate only")
+        }
+        guard let fields = checker.fields(node, LimitServiceKey.self) else { return nil }
+        let domain = fields[.domain].flatMap { checker.bytes($0, "a domain") }
+        let timeout = fields[.timeout].flatMap {
+            checker.duration($0, "a timeout", 1_000_000...10_000_000_000, offAllowed: false)
+        }
+        let onFailure = fields[.onFailure].flatMap {
+            checker.choice($0, "on_failure", ["allow", "deny"])
+        }
+        guard let reference = fields[.upstream],
+            let name = checker.name(reference, "an upstream's name")
+        else { return nil }
+        guard let upstream = upstreamIndex[name] else {
+            checker.failUnknown(
+                .unknownReference, reference, "no upstream is called",
+                known: upstreams.map(\.name))
+            return nil
+        }
+        upstreams[upstream].hasMethodRoutes = true
+        return RateLimit.Service(
+            upstream: upstream, domain: Array(domain ?? []),
+            timeout: timeout ?? LimitServiceKey.timeoutByDefault, deniesOnFailure: onFailure == 1)
     }
 
     private func readRate(_ node: NodeID) -> Rate? {
@@ -119,10 +152,30 @@ extension SnapshotBuilder {
         return positions
     }
 
+    /// Those that Weir decides, and the position of one that a service does.
+    func readRouteLimits(_ node: NodeID) -> (own: [Int], service: Int) {
+        let positions = readRateLimits(node)
+        let services = positions.filter { rateLimits[$0].limit.service != nil }
+        if services.count > 1 {
+            checker.fail(
+                .conflict, node,
+                "this route has \(services.count) rate limits that services decide",
+                expected: "one of them at most")
+        }
+        let own = positions.filter { rateLimits[$0].limit.service == nil }
+        return (own, services.first ?? -1)
+    }
+
     func readListenerLimits(_ node: NodeID) -> ListenerTerms.RateLimits {
         var limits = ListenerTerms.RateLimits()
         for position in readRateLimits(node) {
             let limit = rateLimits[position].limit
+            if limit.service != nil {
+                checker.fail(
+                    .conflict, node,
+                    "the rate limit '\(limit.name)' is a service's, and asked for routes alone",
+                    expected: "it to be named by routes")
+            }
             if limit.isOfRoute {
                 checker.fail(
                     .conflict, node,

@@ -121,7 +121,9 @@ extension SnapshotBuilder {
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.failures = fields[.failures].flatMap(readFailures) ?? .standard
         terms.faults = fields[.fault].flatMap(readFault)
-        terms.rateLimits = fields[.rateLimits].map { readRateLimits($0) } ?? []
+        if let node = fields[.rateLimits] {
+            (terms.rateLimits, terms.limitService) = readRouteLimits(node)
+        }
         terms.rewrite = fields[.rewrite].flatMap { readRewrite($0, matches) }
         terms.requestHeaders = fields[.requestHeaders].flatMap {
             readEdits($0, ofRequests: true, isMethod: terms.isGRPCOnly)

@@ -88,10 +88,10 @@ final class SnapshotBuilder {
         for node in sections.trust { addTrust(node) }
         for node in sections.tokenIssuers { addTokenIssuer(node) }
         for node in sections.tokenSigners { addTokenSigner(node) }
-        for node in sections.rateLimits { addRateLimit(node) }
         zone = sections.zone.flatMap { checker.name($0, "a zone") }
-        for node in sections.listeners { addListener(node) }
         for node in sections.upstreams { addUpstream(node) }
+        for node in sections.rateLimits { addRateLimit(node) }
+        for node in sections.listeners { addListener(node) }
         routes.reserveCapacity(sections.routes.count)
         for node in sections.routes { addRoute(node) }
         let access = sections.access.flatMap(readAccess)

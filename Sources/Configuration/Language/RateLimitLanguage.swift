@@ -3,9 +3,9 @@ public import Rules
 // The keys of rate limits.
 
 enum RateLimitKey: Int, LanguageKey {
-    case name, rate, burst, by, keys, mode
+    case name, rate, burst, by, keys, mode, service
 
-    static let table = makeTable("rate limit")
+    static let table = makeTable("rate limit", oneOf: ["rate", "service"])
     static let keysRange: ClosedRange<Int64> = 8...10_000_000
     static let keysByDefault = 16_384
 
@@ -15,7 +15,7 @@ enum RateLimitKey: Int, LanguageKey {
             Term("name", .name, "What listeners, routes and metrics call it", required: true)
         case .rate:
             Term(
-                "rate", .rate, "Requests in the long run, in the whole process", required: true)
+                "rate", .rate, "Requests in the long run, in the whole process")
         case .burst:
             Term(
                 "burst", .count(1...Int(Rate.countMax)),
@@ -38,6 +38,37 @@ enum RateLimitKey: Int, LanguageKey {
                 "mode", .choice(["enforce", "dry_run"]),
                 "`dry_run`: what it would refuse is only counted and logged",
                 byDefault: "enforce")
+        case .service:
+            Term(
+                "service", .object(LimitServiceKey.table),
+                "A rate limit service that knows the rates; for routes alone")
+        }
+    }
+}
+
+enum LimitServiceKey: Int, LanguageKey {
+    case upstream, domain, timeout, onFailure
+
+    static let table = makeTable("rate limit service")
+    static let timeoutByDefault: Int64 = 50_000_000
+
+    var term: Term {
+        switch self {
+        case .upstream:
+            Term("upstream", .name, "The upstream that serves it, by name", required: true)
+        case .domain:
+            Term(
+                "domain", .text("text", pattern: ".{1,100}"), "The domain of its rates",
+                required: true)
+        case .timeout:
+            Term(
+                "timeout", .duration(offAllowed: false), "How long a request waits for its answer",
+                byDefault: Duration.describe(Self.timeoutByDefault))
+        case .onFailure:
+            Term(
+                "on_failure", .choice(["allow", "deny"]),
+                "What becomes of requests while it does not answer: `deny` is UNAVAILABLE",
+                byDefault: "allow")
         }
     }
 }
@@ -93,7 +124,10 @@ extension RateLimit {
     /// `per-user: 100/s, burst 200, by claim sub`.
     public var words: String {
         let by = parts.isEmpty ? "" : ", by " + parts.map(\.words).joined(separator: " and ")
-        return "\(name): \(RateText.describe(rate)), burst \(burst)\(by)"
+        let terms =
+            service.map { "domain \(String(decoding: $0.domain, as: UTF8.self)) of a service" }
+            ?? "\(RateText.describe(rate)), burst \(burst)"
+        return "\(name): \(terms)\(by)"
             + (isDryRun ? ", dry run" : "")
     }
 

@@ -96,7 +96,10 @@ public struct Explanation: Sendable {
             lines.append("route: none: " + (request.isGRPC ? "UNIMPLEMENTED" : "404"))
             return
         }
-        explainLimits(route.rateLimits.positions, "rate limits of route \(route.name)")
+        let service = route.rateLimits.service
+        explainLimits(
+            route.rateLimits.positions + (service < 0 ? [] : [service]),
+            "rate limits of route \(route.name)")
         explain(route, prefix: isAllowed ? "" : "were it allowed, ")
         if !isAllowed { verdict = .refused }
     }

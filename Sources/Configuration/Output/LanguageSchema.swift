@@ -36,6 +36,7 @@ public enum LanguageSchema {
         TokenSignerKey.table, AttachTokenKey.table, HealthCheckKey.table, GRPCCheckKey.table,
         HTTPCheckKey.table, TCPCheck.table, EjectionKey.table, SuccessRateKey.table,
         FailureShareKey.table, FailuresKey.table, RateLimitKey.table, RateLimitPartKey.table,
+        LimitServiceKey.table,
         FaultKey.table, FaultDelayKey.table, FaultAbortKey.table, AdaptiveConcurrencyKey.table,
     ]
 

@@ -10,12 +10,14 @@ struct RateLimitFigures {
         var allowed: UInt64 = 0
         var limited: UInt64 = 0
         var wouldLimit: UInt64 = 0
+        var failed: UInt64 = 0
 
         var name: String { limit.name }
         var evictions: UInt64 { buckets.evicted }
         var outcomes: [(String, UInt64)] {
             [("allowed", allowed)]
                 + (limit.isDryRun ? [("would_limit", wouldLimit)] : [("limited", limited)])
+                + (limit.service == nil ? [] : [("failed", failed)])
         }
     }
 
@@ -30,6 +32,7 @@ struct RateLimitFigures {
                 figures.allowed &+= count[.allowed]
                 figures.limited &+= count[.limited]
                 figures.wouldLimit &+= count[.wouldLimit]
+                figures.failed &+= count[.failed]
             }
             all.append(figures)
         }
@@ -42,14 +45,21 @@ struct RateLimitFigures {
             all.map { figures in
                 var members: [(String, JSON)] = [
                     ("name", .string(figures.name)),
-                    ("rate", .string(figures.limit.rateWords)),
-                    ("burst", .number(Int(figures.limit.burst))),
                     ("by", .array(figures.limit.parts.map { .string($0.words) })),
                     ("dry_run", .bool(figures.limit.isDryRun)),
-                    ("keys", .number(figures.limit.keys)),
-                    ("keys_in_use", .number(figures.buckets.used(at: now))),
-                    ("evictions", .number(Int(figures.evictions))),
                 ]
+                if let service = figures.limit.service {
+                    let domain = String(decoding: service.domain, as: UTF8.self)
+                    members.append(("domain", .string(domain)))
+                } else {
+                    members += [
+                        ("rate", .string(figures.limit.rateWords)),
+                        ("burst", .number(Int(figures.limit.burst))),
+                        ("keys", .number(figures.limit.keys)),
+                        ("keys_in_use", .number(figures.buckets.used(at: now))),
+                        ("evictions", .number(Int(figures.evictions))),
+                    ]
+                }
                 for (outcome, count) in figures.outcomes {
                     members.append((outcome, .number(Int(count))))
                 }

@@ -68,6 +68,10 @@ final class Exchange {
     var hasWaitedForKeys = false
     /// It is one of an upstream's retries.
     var heldRetry: Borrowed<UpstreamPool>?
+    /// A service is asked whether it is over a rate limit.
+    var limitCall: Borrowed<Exchange>?
+    /// What that service adds to the response.
+    var addedFields = HeaderBlock()
     /// Its route makes it wait.
     var isDelayed = false
     /// When the caller may come back, in nanoseconds from its answer; 0 says nothing, less says not
@@ -261,6 +265,8 @@ final class Exchange {
         affinity = Affinity()
         tried = TriedEndpoints()
         heldRetry = nil
+        limitCall = nil
+        addedFields = HeaderBlock()
         isDelayed = false
         pushback = 0
         isOwn = false

@@ -13,6 +13,8 @@ struct OwnCall {
         case check(Borrowed<EndpointCheck>)
         /// Its second call, which lasts.
         case watch(Borrowed<EndpointCheck>)
+        /// An exchange that waits for a rate limit service.
+        case limit(Borrowed<Exchange>)
     }
 
     /// What becomes of the response's body. No more than `bytesMax` is ever held.
@@ -174,7 +176,7 @@ extension Worker {
             let message = Array(own.body.prefix(prefixBytes + length))
             exchange.own?.body.removeFirst(message.count)
             switch own.owner {
-            case .check: break
+            case .check, .limit: break
             case .watch(let check): check.use { $0.wasTold(message, self) }
             }
         }
@@ -219,6 +221,7 @@ extension Worker {
         switch own.owner {
         case .check(let check): check.use { $0.callEnded(end, self) }
         case .watch(let check): check.use { $0.watchEnded(end, self) }
+        case .limit(let exchange): exchange.use { limitCallEnded($0, end) }
         }
     }
 }

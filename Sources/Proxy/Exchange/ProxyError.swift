@@ -7,7 +7,7 @@ struct ProxyError {
         case malformed, unsupportedMethod, badPath, badTimeout
         case headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
-        case loop, messageTooLarge, rateLimited, fault
+        case loop, messageTooLarge, rateLimited, limitUnknown, fault
         case deadlineExceeded, tryTimedOut, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, overloaded, refused, upstreamReset, upstreamLost, badResponse
     }
@@ -61,7 +61,8 @@ struct ProxyError {
         case .deadlineExceeded, .tryTimedOut, .routeIdle: .deadlineExceeded
         case .stalled: fault == .upstream ? .unavailable : .cancelled
         case .bodyIdle: .cancelled
-        case .unreachable, .overLimit, .overloaded, .refused, .upstreamLost, .accessUnknown:
+        case .unreachable, .overLimit, .overloaded, .refused, .upstreamLost, .accessUnknown,
+            .limitUnknown:
             .unavailable
         case .fault: injected.flatMap { GRPCStatus(rawValue: $0.grpcStatus) } ?? .unavailable
         case .upstreamReset: GRPCStatus(http2ErrorCode: (code ?? .internalError).rawValue)
@@ -85,7 +86,9 @@ struct ProxyError {
         case .messageTooLarge: fault == .upstream ? 502 : 413
         case .bodyIdle: 408
         case .deadlineExceeded, .tryTimedOut, .routeIdle: 504
-        case .unreachable, .overLimit, .overloaded, .refused, .stalled, .accessUnknown: 503
+        case .unreachable, .overLimit, .overloaded, .refused, .stalled, .accessUnknown,
+            .limitUnknown:
+            503
         case .upstreamReset, .upstreamLost, .badResponse: 502
         }
     }

@@ -82,7 +82,7 @@ extension Worker {
     }
 
     /// Counts a request that is over the limit. False where that is only noted.
-    private func isEnforced(_ limiter: RateLimiter, _ exchange: Exchange) -> Bool {
+    func isEnforced(_ limiter: RateLimiter, _ exchange: Exchange) -> Bool {
         let name = limiter.limit.name
         guard limiter.limit.isDryRun else {
             limiter.count(.limited)
@@ -98,7 +98,7 @@ extension Worker {
         return false
     }
 
-    private func answerOverLimit(_ exchange: Exchange, _ limiter: RateLimiter, _ wait: Int64) {
+    func answerOverLimit(_ exchange: Exchange, _ limiter: RateLimiter, _ wait: Int64) {
         exchange.pushback = wait
         let words = "over the rate limit \(limiter.limit.name)"
         answer(exchange, ProxyError(.rateLimited, .downstream, words, limit: .rateLimits))
@@ -139,5 +139,5 @@ extension Worker {
 }
 
 extension RateLimiter {
-    fileprivate func count(_ word: RateLimitCounts.Word) { counts.block.add(1, at: word.rawValue) }
+    func count(_ word: RateLimitCounts.Word) { counts.block.add(1, at: word.rawValue) }
 }

@@ -140,6 +140,7 @@ extension Worker {
         exchange.route = route
         seriesBegan(exchange, match, route)
         if hasLimits, isOverRouteLimit(exchange, generation, token) { return }
+        if hasLimits, waitsForLimitService(exchange, generation, token) { return }
         if case .valid(let entry) = token {
             tokens.deciding = entry
             defer { tokens.deciding = nil }
@@ -148,7 +149,7 @@ extension Worker {
         route.use { follow($0, exchange) }
     }
 
-    private func follow(_ route: Route, _ exchange: Exchange) {
+    func follow(_ route: Route, _ exchange: Exchange) {
         if route.timeout > 0 {
             let deadline = exchange.startedAt &+ route.timeout
             exchange.deadline = exchange.deadline == 0 ? deadline : min(exchange.deadline, deadline)

@@ -77,6 +77,7 @@ extension Worker {
     private func passHeaders(_ exchange: Exchange, _ attempt: Attempt, hasBody: Bool) {
         workspace.counters.responseBegan()
         editResponseHeaders(exchange, attempt)
+        if exchange.addedFields.count > 0 { appendAddedFields(exchange, attempt) }
         submitResponse(exchange, hasBody: hasBody)
     }
 
@@ -204,6 +205,7 @@ extension Worker {
         }
         exchange.phase = .over
         letRetryGo(exchange)
+        cancelLimitCall(exchange)
         if let generation = exchange.generation {
             generation.use { $0.users -= 1 }
             exchange.generation = nil
@@ -329,6 +331,7 @@ extension Worker {
                 if let field = pushbackField(exchange) {
                     append(field.name, field.value, to: &block, attempt)
                 }
+                appendAddedFields(exchange, to: &block, attempt)
                 return block
             }
         } else {
@@ -372,6 +375,7 @@ extension Worker {
             if let field = pushbackField(exchange) {
                 append(field.name, field.value, to: &block, attempt)
             }
+            appendAddedFields(exchange, to: &block, attempt)
             if sendsBody {
                 attempt.response.body.append(body, from: workspace.segments)
             }

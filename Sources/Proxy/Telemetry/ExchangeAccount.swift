@@ -52,7 +52,7 @@ struct ExchangeEnd: BitwiseCopyable {
         // Those of `ProxyError.Kind`.
         case malformed, unsupportedMethod, badPath, badTimeout, headersTooLarge, pathTooLong
         case denied, unauthenticated, accessUnknown, identityEnded, noRoute, wrongContentType
-        case loop, messageTooLarge, rateLimited, fault
+        case loop, messageTooLarge, rateLimited, limitUnknown, fault
         case deadlineExceeded, tryTimedOut, routeIdle, bodyIdle, stalled
         case unreachable, overLimit, overloaded, refused, upstreamReset, upstreamLost, badResponse
         // What happened to the client's stream.
@@ -122,6 +122,7 @@ extension ExchangeEnd.Reason {
             case .loop: .loop
             case .messageTooLarge: .messageTooLarge
             case .rateLimited: .rateLimited
+            case .limitUnknown: .limitUnknown
             case .fault: .fault
             case .deadlineExceeded: .deadlineExceeded
             case .tryTimedOut: .tryTimedOut
@@ -160,6 +161,7 @@ extension ExchangeEnd.Reason {
         case .loop: "loop"
         case .messageTooLarge: "message_too_large"
         case .rateLimited: "rate_limited"
+        case .limitUnknown: "limit_unknown"
         case .fault: "fault"
         case .deadlineExceeded: "deadline_exceeded"
         case .tryTimedOut: "per_try_timeout"

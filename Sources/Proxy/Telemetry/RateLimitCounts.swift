@@ -3,7 +3,7 @@ internal import Synchronization
 /// What one worker let through and refused by one rate limit.
 public final class RateLimitCounts: Sendable {
     /// The words of the block, and what metrics call them.
-    public enum Word: Int, CaseIterable, Sendable { case allowed, limited, wouldLimit }
+    public enum Word: Int, CaseIterable, Sendable { case allowed, limited, wouldLimit, failed }
 
     public let limit: String
     let block = CounterBlock(count: Word.allCases.count)

@@ -28,6 +28,24 @@ public final class RateLimit: Sendable {
         }
     }
 
+    /// Who knows the rates, where it is not Weir: a service of an upstream.
+    public struct Service: Sendable, Equatable {
+        /// Position in the snapshot's list of upstreams.
+        public let upstream: Int
+        public let domain: [UInt8]
+        /// In nanoseconds.
+        public let timeout: Int64
+        /// What does not answer refuses.
+        public let deniesOnFailure: Bool
+
+        public init(upstream: Int, domain: [UInt8], timeout: Int64, deniesOnFailure: Bool) {
+            self.upstream = upstream
+            self.domain = domain
+            self.timeout = timeout
+            self.deniesOnFailure = deniesOnFailure
+        }
+    }
+
     public static let partsMax = 8
 
     public let name: String
@@ -39,18 +57,21 @@ public final class RateLimit: Sendable {
     public let keys: Int
     /// It only counts and logs what it would refuse.
     public let isDryRun: Bool
+    /// Nil: Weir itself; then `rate` and `burst` count.
+    public let service: Service?
     private let layout: Layout
 
     public init(
         name: String, _ rate: Rate, burst: Int64, by parts: (list: [Part], keys: Int),
-        isDryRun: Bool
+        mode: (isDryRun: Bool, service: Service?)
     ) {
         self.name = name
         self.rate = rate
         self.burst = burst
         self.parts = parts.list
-        keys = parts.list.isEmpty ? 1 : parts.keys
-        self.isDryRun = isDryRun
+        keys = parts.list.isEmpty || mode.service != nil ? 1 : parts.keys
+        isDryRun = mode.isDryRun
+        service = mode.service
         layout = Layout(parts.list)
     }
 
@@ -97,10 +118,13 @@ public struct RateLimitedRequest: BitwiseCopyable, Sendable {
 /// A route's own limits, by their positions in the snapshot's list.
 public struct RouteRateLimits: Sendable {
     public let positions: [Int]
+    /// Of the one that a service decides; -1 is none.
+    public let service: Int
     let hash: UInt64
 
-    public init(_ positions: [Int], route: String) {
+    public init(_ positions: [Int], service: Int, route: String) {
         self.positions = positions
+        self.service = service
         hash = positions.isEmpty ? 0 : RateLimitedRequest.hash(route.utf8.span)
     }
 }

@@ -23,7 +23,8 @@ import Wire
         case .identityEnded: Answer(grpc: .unauthenticated, http: 401, reset: .internalError)
         case .unauthenticated:
             Answer(grpc: .unauthenticated, http: 401, reset: .internalError)
-        case .accessUnknown: Answer(grpc: .unavailable, http: 503, reset: .internalError)
+        case .accessUnknown, .limitUnknown:
+            Answer(grpc: .unavailable, http: 503, reset: .internalError)
         case .noRoute: Answer(grpc: .unimplemented, http: 404, reset: .internalError)
         case .wrongContentType: Answer(grpc: .internalError, http: 415, reset: .internalError)
         case .loop: Answer(grpc: .aborted, http: 508, reset: .internalError)

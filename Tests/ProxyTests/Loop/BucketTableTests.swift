@@ -11,7 +11,7 @@ import Testing
     private static func limit(_ rate: Int64, burst: Int64, keys: Int = 64) -> RateLimit {
         RateLimit(
             name: "l", Rate(count: rate, period: 1_000_000_000), burst: burst,
-            by: ([.source], keys), isDryRun: false)
+            by: ([.source], keys), mode: (isDryRun: false, service: nil))
     }
 
     /// A clock that only goes on when everybody has looked at it often enough.
