@@ -54,7 +54,7 @@ enum BoundaryFiles {
         "Sources/Proxy/Upstream/Attempt.swift": [.exclusivity: 9],
         "Sources/Proxy/Upstream/Endpoint.swift": [.exclusivity: 1],
         "Sources/Proxy/Upstream/UpstreamConnection.swift": [.exclusivity: 2],
-        "Sources/Proxy/Upstream/UpstreamPool.swift": [.exclusivity: 3],
+        "Sources/Proxy/Upstream/UpstreamPool.swift": [.exclusivity: 5],
         "Sources/Rules/RegularExpression.swift": [.nonisolated: 2],
     ]
 

@@ -1,3 +1,5 @@
+internal import Rules
+
 // The keys of retries.
 
 enum RetryKey: Int, LanguageKey {
@@ -56,7 +58,7 @@ enum RetryKey: Int, LanguageKey {
         }
     }
 
-    static let bufferRange: ClosedRange<Int64> = 1 << 10...4 << 20
+    static let bufferRange: ClosedRange<Int64> = RetryPolicy.bufferBytesMin...4 << 20
 }
 
 enum BackoffKey: Int, LanguageKey {

@@ -6,8 +6,6 @@ struct WorkerOverload {
     /// As the control thread says.
     var memory = OverloadStage.none
     var lag = LoopLag(limit: 0)
-    /// Turns with less lag are of no interest.
-    var noteworthyLag: Int64 = .max
     var timer = WorkerTimer.none
     /// Clients without streams that are to be told to go.
     var toShed: [PollTag] = []
@@ -36,20 +34,20 @@ extension Worker {
 
     func setLagLimit(_ limit: Int64) {
         overload.lag.set(limit: limit)
-        overload.noteworthyLag = overload.lag.noteworthy
+        noteworthyLag = overload.lag.noteworthy
         applyOverload()
     }
 
     /// The lag of a turn that ends now is worth looking at.
     func lagged(_ lag: Int64, at now: Int64) {
         if overload.lag.turned(lag: lag, at: now) { lagStageChanged(lag) }
-        overload.noteworthyLag = overload.lag.noteworthy
+        noteworthyLag = overload.lag.noteworthy
     }
 
     func overloadTimerFired() {
         overload.timer = .none
         if overload.lag.looked(at: workspace.now) { lagStageChanged(0) }
-        overload.noteworthyLag = overload.lag.noteworthy
+        noteworthyLag = overload.lag.noteworthy
         applyOverload()
     }
 
@@ -81,12 +79,13 @@ extension Worker {
             else { return nil }
             return connection.tag
         }
+        isShedding = !overload.toShed.isEmpty
     }
 
     func shedSome() {
         let since = workspace.now - Self.idleNanoseconds
         for _ in 0..<Self.shedPerTurn {
-            guard let tag = overload.toShed.popLast() else { return }
+            guard let tag = overload.toShed.popLast() else { return isShedding = false }
             let slot = table[Int(tag.descriptor)]
             guard slot.generation == tag.generation,
                 let connection = slot.connection as? DownstreamConnection,

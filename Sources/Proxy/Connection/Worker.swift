@@ -48,6 +48,7 @@ public final class Worker {
     var checks: [EndpointCheck] = []
     /// Those whose last connections are ending.
     var retiredChecks: [EndpointCheck] = []
+    var hasRetiredChecks = false
     var healthTimer = WorkerTimer.none
     public private(set) var isOver = false
     var connectionCount = 0
@@ -57,6 +58,11 @@ public final class Worker {
     var attachedTokens = AttachedTokens.none
     var discovered = DiscoveredEndpoints.none
     var overload = WorkerOverload()
+    // Looked at in every turn: plain words beside a struct that is counted when it is looked into.
+    /// Turns with less lag are of no interest.
+    var noteworthyLag: Int64 = .max
+    /// Clients wait to be told to go.
+    var isShedding = false
     /// Looked at for every request.
     var refusesRequests = false
     /// Those that count, by what they count; see Worker+Series.
@@ -126,9 +132,7 @@ public final class Worker {
 
     /// When `turn` has something to do even if nothing becomes ready; nil is never.
     public var nextDeadline: Int64? {
-        if !unread.isEmpty || !mailbox.isEmpty || !toJudge.isEmpty
-            || !overload.toShed.isEmpty
-        {
+        if isShedding || !unread.isEmpty || !mailbox.isEmpty || !toJudge.isEmpty {
             return workspace.now
         }
         return workspace.timers.nextDeadline
@@ -148,12 +152,12 @@ public final class Worker {
         for tag in earlier { readAgain(tag) }
         for index in 0..<count { became(workspace.system.readiness(at: index)) }
         if !toJudge.isEmpty { judgeSome() }
-        if !overload.toShed.isEmpty { shedSome() }
+        if isShedding { shedSome() }
         gather()
         flushAll()
         let took = workspace.system.now() - workspace.now
         workspace.counters.addTurn(took, latencyBounds)
-        if max(took, late) >= overload.noteworthyLag {
+        if max(took, late) >= noteworthyLag {
             lagged(max(took, late), at: workspace.now + took)
         }
         if isStopped || isDraining && connectionCount == 0 { end() }
@@ -256,7 +260,7 @@ public final class Worker {
     }
 
     func letGenerationsGo() {
-        if !retiredChecks.isEmpty { letChecksGo() }
+        if hasRetiredChecks { letChecksGo() }
         if !oldGenerations.isEmpty { oldGenerations.removeAll { $0.users == 0 } }
         if oldGenerations.isEmpty {
             pruneSeries()

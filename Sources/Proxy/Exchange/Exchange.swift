@@ -269,8 +269,10 @@ final class Exchange {
         addedFields = HeaderBlock()
         isDelayed = false
         pushback = 0
-        isOwn = false
-        own = nil
+        if isOwn {
+            isOwn = false
+            own = nil
+        }
         isHeld = false
         isWatching = false
         isResponseSent = false

@@ -93,7 +93,9 @@ extension Worker {
 
     private func add(_ fields: [RateLimitMessage.Entry], to exchange: Exchange) {
         for field in fields where field.isAllowed {
-            append(field, to: &exchange.addedFields, exchange)
+            var added = exchange.addedFields
+            append(field, to: &added, exchange)
+            exchange.addedFields = added
         }
     }
 
@@ -119,8 +121,9 @@ extension Worker {
         let headers = attempt.outgoingHeaders
         for index in 0..<headers.count { builder.append(headers, at: index) }
         guard builder.isWhole else { return }
-        attempt.outgoingHeaders = builder.block
-        appendAddedFields(exchange, to: &attempt.outgoingHeaders, attempt)
+        var block = builder.block
+        appendAddedFields(exchange, to: &block, attempt)
+        attempt.outgoingHeaders = block
     }
 
     /// Behind the fields of a block.

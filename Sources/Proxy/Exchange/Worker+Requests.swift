@@ -13,7 +13,7 @@ extension Worker {
             if exchange.account.requestMessages.largest > exchange.requestMessageBytesMax {
                 return refuseMessage(exchange)
             }
-            if exchange.keepsRequest { limitKept(exchange) }
+            if exchange.request.body.total > RetryPolicy.bufferBytesMin { limitKept(exchange) }
             if exchange.phase == .forwarding { resumeRequest(exchange) }
         case .receiving: if exchange.request.flow.hasHeaders { begin(exchange) }
         case .deciding:

@@ -49,7 +49,9 @@ extension Worker {
         _ exchange: Exchange, after attempt: Attempt, _ outcome: AttemptOutcome
     ) -> NotRetried? {
         let policy = exchange.route?.use { $0.retry }
-        let verdict = exchange.retry.failed(outcome, policy, situation(exchange, attempt, policy))
+        var state = exchange.retry
+        let verdict = state.failed(outcome, policy, situation(exchange, attempt, policy))
+        exchange.retry = state
         if policy != nil { countAgainstThrottle(attempt, isFailure: isFailure(verdict)) }
         switch verdict {
         case .giveUp(let reason): return reason
@@ -58,7 +60,7 @@ extension Worker {
             makeAttempt(exchange, after: attempt, at: workspace.now)
         case .retry(let delay):
             guard let policy, takeRetry(exchange, attempt, policy) else {
-                exchange.retry.withdrew()
+                withdraw(exchange)
                 return .budget
             }
             workspace.counters.add(.retries)
@@ -120,9 +122,31 @@ extension Worker {
 
     // MARK: Further attempts
 
+    // Changed as copies: a field of an exchange that is ever changed in place is checked by the
+    // runtime wherever it is touched, in every call.
+
+    private func withdraw(_ exchange: Exchange) {
+        var state = exchange.retry
+        state.withdrew()
+        exchange.retry = state
+    }
+
+    private func takeHedge(_ exchange: Exchange, _ policy: RetryPolicy) -> Bool {
+        var state = exchange.retry
+        defer { exchange.retry = state }
+        return state.hedged(policy)
+    }
+
+    private func noteTried(_ attempt: Attempt, _ exchange: Exchange) {
+        guard attempt.endpoint > 0 else { return }
+        var tried = exchange.tried
+        tried.insert(attempt.endpoint)
+        exchange.tried = tried
+    }
+
     private func makeAttempt(_ exchange: Exchange, after failed: Attempt, at time: Int64) {
         // Where there is another endpoint, it is asked.
-        if failed.endpoint > 0 { exchange.tried.insert(failed.endpoint) }
+        noteTried(failed, exchange)
         attemptSeriesEnded(failed, exchange)
         leave(failed)
         let next = renewed(failed, exchange)
@@ -260,6 +284,7 @@ extension Worker {
 
     /// More of the request came than is kept: it can be sent once, by the attempt that is farthest.
     func limitKept(_ exchange: Exchange) {
+        guard exchange.keepsRequest else { return }
         let kept = exchange.route?.use { $0.retry?.terms.bufferBytes }
         guard exchange.request.body.total > Int64(kept ?? RetryPolicy.bufferBytesDefault) else {
             return
@@ -348,11 +373,11 @@ extension Worker {
     /// Another attempt beside those that last, as far as the policy and the budget go.
     private func hedge(_ exchange: Exchange) {
         guard let policy = exchange.route?.use({ $0.retry }), let delay = policy.terms.hedgeDelay,
-            exchange.request.body.dropped == 0, exchange.retry.hedged(policy)
+            exchange.request.body.dropped == 0, takeHedge(exchange, policy)
         else { return }
-        exchange.forEachAttempt { if $0.endpoint > 0 { exchange.tried.insert($0.endpoint) } }
+        exchange.forEachAttempt { noteTried($0, exchange) }
         let first = exchange.attempt.object
-        guard takeRetry(exchange, first, policy) else { return exchange.retry.withdrew() }
+        guard takeRetry(exchange, first, policy) else { return withdraw(exchange) }
         workspace.counters.add(.hedges)
         let next = workspace.takeAttempt(of: exchange)
         exchange.add(next)

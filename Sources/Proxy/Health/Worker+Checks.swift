@@ -50,9 +50,13 @@ extension Worker {
     private func retire(_ check: EndpointCheck) {
         check.retire(self)
         retiredChecks.append(check)
+        hasRetiredChecks = true
     }
 
-    func letChecksGo() { retiredChecks.removeAll { $0.isOver(workspace) } }
+    func letChecksGo() {
+        retiredChecks.removeAll { $0.isOver(workspace) }
+        hasRetiredChecks = !retiredChecks.isEmpty
+    }
 
     func stopChecks() {
         for check in checks { retire(check) }

@@ -10,6 +10,7 @@ struct BalanceGroup {
     private(set) var choice = WeightedChoice()
 
     var isEmpty: Bool { candidates.isEmpty }
+    var isWeighted: Bool { !rotation.isEmpty }
 
     /// Takes others, which outlive it; turns go on where they can.
     mutating func take(

@@ -111,6 +111,12 @@ struct Balancer {
 
     // MARK: Choosing
 
+    /// Nothing but whose turn it is decides, until one of them is found unavailable.
+    var takesTurns: Bool {
+        terms.algorithm == .roundRobin && !terms.isByHash && lookAt == .max && away.isEmpty
+            && !home.isWeighted
+    }
+
     /// Whether this one is for another zone.
     @inline(always)
     mutating func leaves() -> Bool { homeShare < 1 && draws.fraction() >= homeShare }

@@ -30,6 +30,9 @@ final class UpstreamPool {
     private(set) var endpoints: [Endpoint] = []
     // Looked at for every request, see Exchange: without counting.
     @safe @exclusivity(unchecked) var balancer: Balancer
+    /// Those that simply take turns; empty where there is more to a choice than that.
+    @safe @exclusivity(unchecked) var turns: [Borrowed<Endpoint>] = []
+    @safe @exclusivity(unchecked) var picking = Picking()
     /// When the log may be told again that few endpoints are available.
     private var panicQuietUntil = Int64.min
     // Asked at every call's end, see Exchange.
@@ -68,15 +71,32 @@ final class UpstreamPool {
         }
         balancer = Balancer(terms.balance, draw: workspace.system.random())
         balancer.look(at: endpoints, now: workspace.now)
+        takeTurns()
     }
 
-    /// Requests go where they belong.
-    @inline(always)
-    var isByHash: Bool { balancer.terms.isByHash }
+    /// What every request needs to know of the balancer, and no more: it is large, and its parts
+    /// are counted when it is looked into.
+    struct Picking: BitwiseCopyable {
+        /// Requests go where they belong.
+        var isByHash = false
+        /// What attempts took is to be known.
+        var measuresLatency = false
+        /// Whose turn it is.
+        var next = 0
+    }
 
-    /// What attempts took is to be known.
+    private func takeTurns() {
+        turns = balancer.takesTurns ? balancer.home.candidates : []
+        picking.isByHash = balancer.terms.isByHash
+        picking.measuresLatency = balancer.terms.algorithm == .peakEWMA
+        if picking.next >= turns.count { picking.next = 0 }
+    }
+
     @inline(always)
-    var measuresLatency: Bool { balancer.terms.algorithm == .peakEWMA }
+    var isByHash: Bool { picking.isByHash }
+
+    @inline(always)
+    var measuresLatency: Bool { picking.measuresLatency }
 
     var addresses: [SocketAddress] { endpoints.map(\.address) }
 
@@ -149,6 +169,7 @@ final class UpstreamPool {
         let workspace = worker.workspace
         let wasPanicking = balancer.isPanicking
         balancer.look(at: endpoints, now: workspace.now)
+        takeTurns()
         guard balancer.isPanicking != wasPanicking else { return }
         if balancer.isPanicking {
             workspace.counters.add(.upstreamPanics)

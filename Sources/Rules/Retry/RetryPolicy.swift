@@ -1,6 +1,8 @@
 /// What a route tries again, and how often: gRPC's retry and hedging policies (gRFC A6), and the
 /// same for plain HTTP by status and method. Times in nanoseconds.
 public final class RetryPolicy: Sendable {
+    /// No policy keeps less.
+    public static let bufferBytesMin: Int64 = 1 << 10
     /// What holds for a request, whatever its policy.
     public static let bufferBytesDefault = 64 << 10
 
