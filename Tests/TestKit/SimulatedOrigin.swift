@@ -70,6 +70,8 @@ final class OriginConnection: PeerEnd {
     /// What was on it may have been lost by it.
     var hasFailed: Bool { hasEnded || socket.wasCut || isLeaving || origin?.hasFailed == true }
     private var isLeaving = false
+    /// GOAWAY has its last stream: what comes now was promised not to be processed.
+    private var hasSaidLast = false
 
     func perform(_ event: OriginConnectionPlan.Event) {
         guard !isOver else { return }
@@ -82,6 +84,7 @@ final class OriginConnection: PeerEnd {
             world.after(pause) { [self] in
                 guard !isOver else { return }
                 session.goAway(ErrorCode.noError)
+                hasSaidLast = true
                 wakeSoon()
             }
         case .disown(let count):
@@ -89,6 +92,7 @@ final class OriginConnection: PeerEnd {
             let last = order.count > count ? order[order.count - 1 - count] : 0
             for stream in order where stream > last { attempts[stream]?.isUnprocessed = true }
             session.goAway(lastStream: last, ErrorCode.noError)
+            hasSaidLast = true
         case .close:
             origin?.hasFailed = true
             return close()
@@ -152,6 +156,7 @@ final class OriginConnection: PeerEnd {
         let plan = plans[min(call.attempts.count, plans.count - 1)]
         let attempt = AttemptRecord(plan, self, stream: stream, index: call.attempts.count)
         attempt.requestFields = fields
+        attempt.isUnprocessed = hasSaidLast
         world.trace.note(world.now, "attempt", call.id, socket.connection, Int(stream))
         call.attempts.append(attempt)
         attempts[stream] = attempt

@@ -57,7 +57,9 @@ extension Worker {
         case .giveUp(let reason): return reason
         case .again:
             workspace.counters.add(.transparentRetries)
-            makeAttempt(exchange, after: attempt, at: workspace.now)
+            // In the place of the other.
+            let previous = attempt.previous
+            makeAttempt(exchange, after: attempt, at: workspace.now, previous: previous)
         case .retry(let delay):
             guard let policy, takeRetry(exchange, attempt, policy) else {
                 withdraw(exchange)
@@ -65,7 +67,8 @@ extension Worker {
             }
             workspace.counters.add(.retries)
             exchange.account.retryDelay &+= delay
-            makeAttempt(exchange, after: attempt, at: workspace.now &+ delay)
+            let previous = exchange.retry.attempts - 1
+            makeAttempt(exchange, after: attempt, at: workspace.now &+ delay, previous: previous)
         }
         return nil
     }
@@ -144,12 +147,15 @@ extension Worker {
         exchange.tried = tried
     }
 
-    private func makeAttempt(_ exchange: Exchange, after failed: Attempt, at time: Int64) {
+    private func makeAttempt(
+        _ exchange: Exchange, after failed: Attempt, at time: Int64, previous: UInt8
+    ) {
         // Where there is another endpoint, it is asked.
         noteTried(failed, exchange)
         attemptSeriesEnded(failed, exchange)
         leave(failed)
         let next = renewed(failed, exchange)
+        next.use { $0.previous = previous }
         exchange.times.tryEndsAt = .max
         exchange.times.peekEndsAt = .max
         if !exchange.hasStreamingAttempt { exchange.phase = .waiting }
@@ -174,7 +180,6 @@ extension Worker {
         next.use {
             $0.pool = pool
             $0.messageBytesMax = messageBytesMax
-            $0.previous = exchange.retry.attempts - 1
         }
         return next
     }
