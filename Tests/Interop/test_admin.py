@@ -69,7 +69,7 @@ def test_upstreams_and_connections(told, echo_origin, echo_stub):  # noqa: F811
     upstream = proxy.told("/upstreams")[0]
     assert upstream == {
         "name": "origin", "endpoints": [f"127.0.0.1:{echo_origin.port}"], "connections": 1,
-        "requests": 1, "pending": 0, "balance": "in turn (round_robin)",
+        "requests": 1, "pending": 0, "retries": 0, "balance": "in turn (round_robin)",
         "shares": [{"endpoint": f"127.0.0.1:{echo_origin.port}", "weight": 1, "connections": 1,
                     "requests": 1}]}
     connections = proxy.told("/connections")
