@@ -281,12 +281,16 @@ def test_request_trailers_are_sent_again(behind, start_origin, dial):
 
 def test_another_server_is_asked(behind, start_origin, dial):
     """Where there is one, each attempt has its own."""
-    bad = [Server(start_origin, *[trailers_only(14)] * 100) for _ in range(2)]
+    bad = [Server(start_origin, *[trailers_only(14)] * 1_000) for _ in range(2)]
     good = Server(start_origin)
     proxy = behind([*bad, good], RETRY)
+    # Until all are connected to, there may be no other.
+    while proxy.value("weir_upstream_connections") < 3:
+        call(proxy, dial)
+    before = len(good.requests)
     for count in range(30):
         assert call(proxy, dial).grpc_status == OK, count
-    assert len(good.requests) == 30
+    assert len(good.requests) == before + 30
 
 
 def test_pushback_is_kept(behind, start_origin, dial):
@@ -378,6 +382,40 @@ def test_hedges_end_with_the_first_answer(behind, start_origin, dial):
     waiting.until(
         lambda: all(r.reset == frames.CANCEL for s in servers[:2] for r in s.requests),
         "the others to be cancelled", 5)
+
+
+def test_a_request_that_is_not_kept_is_not_hedged(told, start_origin, dial):  # noqa: F811
+    """More of it than is kept came before its only attempt began: what one attempt has read is gone
+    for any other."""
+    body = message(20_000)
+    came = threading.Event()
+
+    def serve(connection):
+        came.wait(10)
+        connection.send_settings({frames.INITIAL_WINDOW_SIZE: 0})
+        first = connection.next_request()
+        # No window yet: nothing is read, and it is time to hedge more than once.
+        connection.poll(0.4)
+        for stream in list(connection.streams.values()):
+            connection.send_window(stream.number, 100_000)
+        connection.until(lambda: first.is_over, "the request's end")
+        frames.answer(connection, first)
+        connection.poll(5)
+
+    origin = start_origin(serve, settings=None)
+    proxy = told(origin.port, route={"retry": {
+        "attempts": 3, "hedge": "50ms", "codes": ["UNAVAILABLE"], "buffer": "1KiB"}})
+    client = dial(proxy)
+    stream = client.request(GRPC, end=False)
+    client.round_trip()
+    client.send_data(stream.number, body[:10_000])
+    client.round_trip()
+    came.set()
+    client.poll(0.2)
+    client.send_data(stream.number, body[10_000:], end=True)
+    client.until_over(stream, 10)
+    assert stream.grpc_status == OK, stream
+    assert [bytes(r.body) for r in origin.requests] == [body]
 
 
 def test_hedges_that_all_fail(behind, start_origin, dial):

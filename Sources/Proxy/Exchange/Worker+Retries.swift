@@ -21,7 +21,9 @@ extension Worker {
             leave(attempt)
             // Another attempt may still bring an answer; what no policy names is one.
             let isFinal = reason == .notRetryable || reason == .committed
-            if !isFinal, exchange.hasLiveAttempt { return attemptSeriesEnded(attempt, exchange) }
+            if !isFinal, exchange.hasLiveAttempt(besides: attempt) {
+                return attemptSeriesEnded(attempt, exchange)
+            }
             abandonAttempts(exchange)
             answer(exchange, error)
         }
@@ -66,7 +68,6 @@ extension Worker {
                 return .budget
             }
             workspace.counters.add(.retries)
-            exchange.account.retryDelay &+= delay
             let previous = exchange.retry.attempts - 1
             makeAttempt(exchange, after: attempt, at: workspace.now &+ delay, previous: previous)
         }
@@ -377,8 +378,10 @@ extension Worker {
 
     /// Another attempt beside those that last, as far as the policy and the budget go.
     private func hedge(_ exchange: Exchange) {
-        guard let policy = exchange.route?.use({ $0.retry }), let delay = policy.terms.hedgeDelay,
-            exchange.request.body.dropped == 0, takeHedge(exchange, policy)
+        // A request that is not kept is dropped as one attempt reads it: no other may.
+        guard exchange.isForwarded, exchange.keepsRequest,
+            let policy = exchange.route?.use({ $0.retry }), let delay = policy.terms.hedgeDelay,
+            takeHedge(exchange, policy)
         else { return }
         exchange.forEachAttempt { noteTried($0, exchange) }
         let first = exchange.attempt.object
@@ -406,13 +409,7 @@ extension Exchange {
         return found
     }
 
-    /// An attempt is under way, or about to be.
-    var hasLiveAttempt: Bool {
-        var found = times.retryAt < .max
-        forEachAttempt { if $0.isLive { found = true } }
-        return found
-    }
-
+    /// Another attempt is under way, or about to be.
     func hasLiveAttempt(besides attempt: Attempt) -> Bool {
         var found = times.retryAt < .max
         forEachAttempt { if $0 !== attempt, $0.isLive { found = true } }

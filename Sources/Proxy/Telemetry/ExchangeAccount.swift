@@ -27,8 +27,6 @@ struct ExchangeAccount: BitwiseCopyable {
     var server = ServerPlace()
     /// Why the attempt that failed last was the last.
     var notRetried = NotRetried.none
-    /// Nanoseconds waited between attempts.
-    var retryDelay: Int64 = 0
     var end = ExchangeEnd()
     /// What the access rules said; nil where they were not asked.
     var access: AccessOutcome?

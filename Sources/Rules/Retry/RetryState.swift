@@ -35,12 +35,10 @@ public struct RetryState: BitwiseCopyable, Sendable {
 
     /// Attempts that count: what no server has processed is not among them.
     public private(set) var attempts: UInt8 = 1
-    /// Attempts that were free.
-    public private(set) var transparent: UInt8 = 0
     private var backoffs: UInt8 = 0
     private var wasRefused = false
     /// A server said that there are to be no more.
-    public private(set) var isStopped = false
+    private var isStopped = false
 
     public init() {}
 
@@ -51,8 +49,6 @@ public struct RetryState: BitwiseCopyable, Sendable {
         if situation.isCommitted { return .giveUp(.committed) }
         if outcome == .neverSent || outcome == .refused && !wasRefused {
             guard situation.isReplayable else { return .giveUp(.bodyOverBuffer) }
-            // Above this it is not counted, and goes on.
-            if transparent < .max { transparent += 1 }
             if outcome == .refused { wasRefused = true }
             return .again
         }
