@@ -36,7 +36,7 @@ extension SnapshotBuilder {
             contentType: body.isEmpty
                 ? type ?? [] : type ?? Array(usualType.utf8),
             body: body,
-            grpcStatus: fields[.grpcStatus].flatMap(readGRPCStatus) ?? fallback.rawValue,
+            grpcStatus: (fields[.grpcStatus].flatMap(readGRPCStatus) ?? fallback).rawValue,
             message: String(decoding: message ?? [], as: UTF8.self))
     }
 
@@ -74,14 +74,15 @@ extension SnapshotBuilder {
     }
 
     /// By number or by name.
-    func readGRPCStatus(_ node: NodeID) -> UInt8? {
+    func readGRPCStatus(_ node: NodeID) -> GRPCStatus? {
         let text = checker.tree.bytes(node)
         if text.first?.isDigit == true {
-            return checker.count(node, "a gRPC status", 0...16).map { UInt8($0) }
+            return checker.count(node, "a gRPC status", 0...16)
+                .flatMap { GRPCStatus(rawValue: UInt8($0)) }
         }
         let names = GRPCStatus.allCases.map { "\($0.name)" }
         guard let position = checker.choice(node, "a gRPC status", names) else { return nil }
-        return GRPCStatus.allCases[position].rawValue
+        return GRPCStatus.allCases[position]
     }
 
     func readRedirect(_ node: NodeID, _ matches: [MatchDraft]) -> Redirect? {

@@ -43,7 +43,7 @@ extension SnapshotBuilder {
         }
         guard let share, http != nil || grpc != nil else { return nil }
         let fallback = GRPCStatus(httpStatus: UInt16(clamping: http ?? 503))
-        let status = grpc.flatMap { GRPCStatus(rawValue: $0) } ?? fallback
+        let status = grpc ?? fallback
         return FaultTerms.Abort(
             grpcStatus: status.rawValue, httpStatus: http.map { UInt16($0) } ?? status.httpStatus,
             share: share)

@@ -273,3 +273,31 @@ extension UInt8 {
     /// What a parameter of a query may hold.
     var isQueryByte: Bool { self > 0x20 && self < 0x7f && self != 0x23 && self != 0x26 }
 }
+
+/// References by name.
+extension SnapshotBuilder {
+    /// Positions of the things that a list names, each once.
+    ///
+    /// - what: one of them, in words. - known: what all of them are called.
+    func readReferences(
+        _ node: NodeID, _ what: String, max: Int, known: [String], _ find: (String) -> Int?
+    ) -> [Int] {
+        var positions: [Int] = []
+        for item in checker.items(node, "\(what)s", 1...max) {
+            guard let name = checker.name(item, "a \(what)'s name") else { continue }
+            guard let position = find(name) else {
+                checker.failUnknown(
+                    .unknownReference, item, "no \(what) is called", known: known)
+                continue
+            }
+            if positions.contains(position) {
+                checker.fail(
+                    .duplicateEntry, item, "the \(what) '\(name)' is listed twice",
+                    expected: "each \(what) once")
+            } else {
+                positions.append(position)
+            }
+        }
+        return positions
+    }
+}

@@ -131,24 +131,11 @@ extension SnapshotBuilder {
 
     /// Positions in the list of rate limits, for their names.
     func readRateLimits(_ node: NodeID) -> [Int] {
-        var positions: [Int] = []
-        for item in checker.items(node, "rate limits", 1...Self.rateLimitsOfOneMax) {
-            guard let name = checker.name(item, "a rate limit's name") else { continue }
-            guard let position = rateLimits.firstIndex(where: { $0.limit.name == name }) else {
-                checker.failUnknown(
-                    .unknownReference, item, "no rate limit is called",
-                    known: rateLimits.map(\.limit.name).filter { !$0.isEmpty })
-                continue
-            }
-            rateLimits[position].isUsed = true
-            if positions.contains(position) {
-                checker.fail(
-                    .duplicateEntry, item, "the rate limit '\(name)' is listed twice",
-                    expected: "each once")
-            } else {
-                positions.append(position)
-            }
-        }
+        let known = rateLimits.map(\.limit.name).filter { !$0.isEmpty }
+        let positions = readReferences(
+            node, "rate limit", max: Self.rateLimitsOfOneMax, known: known
+        ) { name in rateLimits.firstIndex { $0.limit.name == name } }
+        for position in positions { rateLimits[position].isUsed = true }
         return positions
     }
 

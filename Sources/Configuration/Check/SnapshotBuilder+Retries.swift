@@ -57,10 +57,10 @@ extension SnapshotBuilder {
         var codes = StatusCodes()
         for item in checker.items(node, what, 1...Self.codesMax) {
             guard let code = readGRPCStatus(item) else { continue }
-            if code == 0 {
+            if code == .ok {
                 checker.fail(
                     .badValue, item, "OK is no failure", expected: "another status of gRPC")
-            } else if codes.contains(UInt32(code)) {
+            } else if codes.contains(code) {
                 checker.fail(
                     .duplicateEntry, item,
                     "'\(checker.tree.string(item).quotable)' is listed twice",

@@ -87,24 +87,9 @@ extension SnapshotBuilder {
 
     /// Positions in the list of listeners, for their names.
     func readListeners(_ node: NodeID) -> [Int] {
-        var positions: [Int] = []
-        for item in checker.items(node, "listeners", 1...Self.listenersMax) {
-            guard let name = checker.name(item, "a listener's name") else { continue }
-            guard let position = listenerIndex[name] else {
-                checker.failUnknown(
-                    .unknownReference, item, "no listener is called",
-                    known: listeners.map(\.name))
-                continue
-            }
-            if positions.contains(position) {
-                checker.fail(
-                    .duplicateEntry, item, "the listener '\(name)' is listed twice",
-                    expected: "each listener once")
-            } else {
-                positions.append(position)
-            }
-        }
-        return positions
+        readReferences(
+            node, "listener", max: Self.listenersMax, known: listeners.map(\.name)
+        ) { listenerIndex[$0] }
     }
 
     private func readTerms(

@@ -30,9 +30,7 @@ extension Explanation {
     }
 
     private static func codes(_ terms: RetryPolicy.Terms) -> String {
-        let names = terms.codes.list.map { code in
-            GRPCStatus(rawValue: code).map { "\($0.name)" } ?? "\(code)"
-        }
+        let names = terms.codes.list.map { "\($0.name)" }
         return names.isEmpty ? "of no status" : "of " + names.joined(separator: ", ")
     }
 

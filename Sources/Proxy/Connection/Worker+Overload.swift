@@ -106,24 +106,13 @@ extension Worker {
 
     /// True where the request was answered: there is no room for it.
     func isRefusedByOverload(_ exchange: Exchange) -> Bool {
-        let isHealth = exchange.request.headers.value(at: exchange.head.path)?.use { path in
-            path.hasPrefix(Self.healthPrefix)
-        }
-        if isHealth == true { return false }
+        let path = exchange.request.headers.value(at: exchange.head.path)
+        if path?.hasPrefix(Self.healthPrefix) == true { return false }
         workspace.counters.add(.overloadRefusals)
         exchange.pushback = Self.pushbackNanoseconds
         let words: StaticString =
             overload.memory >= .requests ? "too much memory is in use" : "too much is to be done"
         answer(exchange, ProxyError(.overloaded, .weir, "\(words)"))
-        return true
-    }
-}
-
-extension Span<UInt8> {
-    fileprivate func hasPrefix(_ text: StaticString) -> Bool {
-        let prefix = Array("\(text)".utf8)
-        guard count >= prefix.count else { return false }
-        for index in prefix.indices where self[index] != prefix[index] { return false }
         return true
     }
 }

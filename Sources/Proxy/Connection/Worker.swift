@@ -178,7 +178,7 @@ public final class Worker {
             switch target {
             case .exchange(let exchange): exchange.use(exchangeTimerFired)
             case .connection(let connection): connection.use { $0.timerFired(self) }
-            case .pool(let pool): pool.use { $0.retryTimerFired(self) }
+            case .pool(let pool): pool.use { $0.reconnectTimerFired(self) }
             case .accepting:
                 acceptTimer = .none
                 resumeAccepting()
@@ -269,7 +269,7 @@ public final class Worker {
         guard hasRetiredPools, oldGenerations.isEmpty else { return }
         pools.removeAll {
             guard $0.isRetired, !$0.hasConnections, $0.waitingCount == 0 else { return false }
-            $0.cancelRetry(workspace)
+            $0.cancelReconnect(workspace)
             return true
         }
         hasRetiredPools = pools.contains { $0.isRetired }

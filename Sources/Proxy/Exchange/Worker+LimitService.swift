@@ -29,18 +29,11 @@ extension Worker {
     private func entries(
         _ exchange: Exchange, _ limit: RateLimit, _ token: TokenFinding
     ) -> [RateLimitMessage.Entry] {
-        let headers = exchange.request.headers
-        guard let connection = exchange.downstream.connection,
-            let path = headers.value(at: exchange.head.path)
+        guard let path = exchange.request.headers.value(at: exchange.head.path),
+            let (caller, fields) = caller(of: exchange, token)
         else { return [] }
-        return connection.use { connection in
-            path.use { path in
-                let fields = RequestFieldsView(headers: headers)
-                var caller = connection.caller
-                if exchange.isFromProxy { caller.client = connection.client(fields) }
-                caller.token = token.forRules
-                return limit.entries(path: path, route: exchange.route?.object, caller, fields)
-            }
+        return path.use {
+            limit.entries(path: $0, route: exchange.route?.object, caller, fields)
         }
     }
 

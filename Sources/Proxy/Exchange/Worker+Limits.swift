@@ -63,21 +63,26 @@ extension Worker {
     private func key(
         _ exchange: Exchange, _ limiter: RateLimiter, _ token: TokenFinding
     ) -> UInt64 {
-        let head = exchange.head
-        let headers = exchange.request.headers
-        guard !limiter.limit.parts.isEmpty, let connection = exchange.downstream.connection,
-            let path = headers.value(at: head.path)
+        guard !limiter.limit.parts.isEmpty,
+            let path = exchange.request.headers.value(at: exchange.head.path),
+            let (caller, fields) = caller(of: exchange, token)
         else { return 0 }
-        return connection.use { connection in
-            path.use { path in
-                let fields = RequestFieldsView(headers: headers)
-                var caller = connection.caller
-                if exchange.isFromProxy { caller.client = connection.client(fields) }
-                caller.token = token.forRules
-                let route = exchange.route?.object
-                let request = RateLimitedRequest(path: path, route: route)
-                return limiter.limit.key(of: request, caller, fields)
-            }
+        return path.use { path in
+            let request = RateLimitedRequest(path: path, route: exchange.route?.object)
+            return limiter.limit.key(of: request, caller, fields)
+        }
+    }
+
+    /// Who is held to a limit, and by what.
+    func caller(
+        of exchange: Exchange, _ token: TokenFinding
+    ) -> (AccessCaller, RequestFieldsView)? {
+        let fields = RequestFieldsView(headers: exchange.request.headers)
+        return exchange.downstream.connection?.use { connection in
+            var caller = connection.caller
+            if exchange.isFromProxy { caller.client = connection.client(fields) }
+            caller.token = token.forRules
+            return (caller, fields)
         }
     }
 

@@ -269,7 +269,7 @@ final class EndpointCheck {
     /// Nothing names it any more.
     func isOver(_ workspace: Workspace) -> Bool {
         guard !pool.hasConnections, pool.waitingCount == 0 else { return false }
-        pool.cancelRetry(workspace)
+        pool.cancelReconnect(workspace)
         return true
     }
 }

@@ -48,6 +48,13 @@ struct ByteView: BitwiseCopyable {
         return true
     }
 
+    func hasPrefix(_ text: StaticString) -> Bool {
+        let length = text.utf8CodeUnitCount
+        guard count >= length else { return false }
+        for index in 0..<length where unsafe start?[index] != text.utf8Start[index] { return false }
+        return true
+    }
+
     func hasSameBytes(as bytes: [UInt8]) -> Bool {
         guard count == bytes.count, let start = unsafe start else { return count == bytes.count }
         return unsafe bytes.withUnsafeBytes { bytes in

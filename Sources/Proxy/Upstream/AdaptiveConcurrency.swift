@@ -1,11 +1,10 @@
 internal import Rules
 internal import Synchronization
 
-/// How many requests of one worker an upstream's servers have, and how many they may.
+/// How many requests of one worker an upstream's servers may have.
 final class AdaptiveConcurrency {
     private var gradient: GradientLimit
     private let counts: UpstreamCounts
-    private var inFlight = 0
 
     /// - counts: where the sum of all workers' limits is shown.
     init(_ terms: GradientTerms, workers: Int, _ counts: UpstreamCounts) {
@@ -16,15 +15,11 @@ final class AdaptiveConcurrency {
 
     deinit { counts.adaptiveLimit.subtract(gradient.limit, ordering: .relaxed) }
 
-    func began() { inFlight += 1 }
-
-    /// Whether another may go, besides those that wait.
-    func allows(waiting: Int) -> Bool { gradient.allows(besides: inFlight &+ waiting) }
+    /// Whether another may go besides so many.
+    func allows(besides requests: Int) -> Bool { gradient.allows(besides: requests) }
 
     /// - time: what the server took, or nil where it has not answered.
     func ended(after time: Int64?, _ workspace: Workspace) {
-        // Those that began before there was a limit were not counted.
-        inFlight = max(0, inFlight - 1)
         guard let time else { return }
         let before = gradient.limit
         gradient.answered(after: time, at: workspace.now, draw: workspace.system.random())

@@ -48,7 +48,7 @@ final class UpstreamPool {
     private(set) var waitingCount = 0
     /// Requests that servers work on, of this worker's.
     private(set) var inFlight = 0
-    private var retryTimer = WorkerTimer.none
+    private var reconnectTimer = WorkerTimer.none
     private var retries = RetryWindow()
     private(set) var isRetired = false
     private var adaptive: AdaptiveConcurrency?
@@ -146,7 +146,9 @@ final class UpstreamPool {
             worker.exceeded(.upstreamRequests, "upstream=\(name)")
             return .refused(.overLimit(.upstreamRequests))
         }
-        if terms.conduct.adaptive != nil, !adaptive(worker).allows(waiting: waitingCount) {
+        if terms.conduct.adaptive != nil,
+            !adaptive(worker).allows(besides: inFlight &+ waitingCount)
+        {
             worker.exceeded(.upstreamAdaptive, "upstream=\(name)")
             return .refused(.overLimit(.upstreamAdaptive))
         }
@@ -208,7 +210,6 @@ final class UpstreamPool {
     func requestBegan() {
         counts.requests.add(1, ordering: .relaxed)
         inFlight &+= 1
-        adaptive?.began()
     }
 
     func requestEnded(_ attempt: Attempt, _ workspace: Workspace) {
@@ -266,29 +267,29 @@ final class UpstreamPool {
         lastWaiting = Borrowed(attempt)
         waitingCount += 1
         counts.pending.add(1, ordering: .relaxed)
-        scheduleRetry(worker)
+        scheduleReconnect(worker)
     }
 
     /// Looks again when the first endpoint that failed may be tried: the connections that those who
     /// wait hope for may stay full for as long as their streams like.
-    private func scheduleRetry(_ worker: Worker) {
-        guard waitingCount > 0, !retryTimer.isScheduled else { return }
+    private func scheduleReconnect(_ worker: Worker) {
+        guard waitingCount > 0, !reconnectTimer.isScheduled else { return }
         var retryAt = Int64.max
         for endpoint in endpoints where endpoint.retryAt > worker.workspace.now {
             retryAt = min(retryAt, endpoint.retryAt)
         }
         if let attempt = firstWaiting { retryAt = min(retryAt, attempt.use(awaitsEndpointsUntil)) }
         guard retryAt < .max else { return }
-        retryTimer = worker.workspace.timers.schedule(.pool(Borrowed(self)), at: retryAt)
+        reconnectTimer = worker.workspace.timers.schedule(.pool(Borrowed(self)), at: retryAt)
     }
 
-    func retryTimerFired(_ worker: Worker) {
-        retryTimer = .none
+    func reconnectTimerFired(_ worker: Worker) {
+        reconnectTimer = .none
         serveWaiting(worker)
     }
 
     /// Nothing may name a pool that is let go.
-    func cancelRetry(_ workspace: Workspace) { workspace.timers.cancel(&retryTimer) }
+    func cancelReconnect(_ workspace: Workspace) { workspace.timers.cancel(&reconnectTimer) }
 
     func stopWaiting(_ attempt: Attempt) {
         guard attempt.state == .pending else { return }
@@ -331,7 +332,7 @@ final class UpstreamPool {
                     connection.use { worker.begin(attempt, on: $0) }
                 }
             } else if isAnyAwaitedOrFull(worker) || attempt.use({ awaitsEndpoints($0, worker) }) {
-                return scheduleRetry(worker)
+                return scheduleReconnect(worker)
             } else if let connection = lastResort() {
                 attempt.use { attempt in
                     stopWaiting(attempt)

@@ -10,13 +10,12 @@ public final class FailureSet: Sendable {
     public static let standard = FailureSet(
         codes: [.unavailable, .internalError, .dataLoss, .deadlineExceeded], statuses: [500...599])
 
-    /// A bit for each code.
-    private let codes: UInt32
+    private let codes: StatusCodes
     /// A bit for each status below 1,024; HTTP has them up to 599.
     private let statuses: SIMD16<UInt64>
 
     public init(codes: [GRPCStatus], statuses: [ClosedRange<UInt16>]) {
-        self.codes = codes.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+        self.codes = StatusCodes(codes)
         var bits = SIMD16<UInt64>()
         for status in statuses.joined() where status < Self.statusesMax {
             bits[Int(status) / 64] |= 1 << UInt64(status % 64)
@@ -27,12 +26,9 @@ public final class FailureSet: Sendable {
     private static let statusesMax: UInt16 = 1_024
 
     /// A code that gRPC does not name is taken for UNKNOWN, as clients take it.
-    public func contains(code: UInt32) -> Bool {
-        let known = code <= UInt32(GRPCStatus.unauthenticated.rawValue)
-        return codes & 1 << (known ? code : UInt32(GRPCStatus.unknown.rawValue)) != 0
-    }
+    public func contains(code: UInt32) -> Bool { codes.contains(code) }
 
-    public func contains(_ code: GRPCStatus) -> Bool { contains(code: UInt32(code.rawValue)) }
+    public func contains(_ code: GRPCStatus) -> Bool { codes.contains(code) }
 
     public func contains(status: UInt16) -> Bool {
         guard status < Self.statusesMax else { return false }
@@ -40,7 +36,7 @@ public final class FailureSet: Sendable {
     }
 
     /// The codes, by their numbers.
-    public var listedCodes: [GRPCStatus] { GRPCStatus.allCases.filter(contains) }
+    public var listedCodes: [GRPCStatus] { codes.list }
 
     /// The statuses, those that follow each other as one range.
     public var listedStatuses: [ClosedRange<UInt16>] {

@@ -63,20 +63,6 @@ public final class RetryPolicy: Sendable {
     }
 }
 
-/// gRPC status codes, 0 to 31: more than are defined.
-public struct StatusCodes: Sendable, Equatable {
-    public private(set) var bits: UInt32 = 0
-
-    public init(_ codes: [UInt8] = []) { for code in codes { insert(code) } }
-
-    public mutating func insert(_ code: UInt8) { if code < 32 { bits |= 1 << UInt32(code) } }
-
-    public func contains(_ code: UInt32) -> Bool { code < 32 && bits & 1 << code != 0 }
-
-    public var isEmpty: Bool { bits == 0 }
-    public var list: [UInt8] { (0..<32).filter { contains(UInt32($0)) } }
-}
-
 /// Whose rules say what may be repeated.
 public enum AttemptMethod: Equatable, Sendable {
     case grpc

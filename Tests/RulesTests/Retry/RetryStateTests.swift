@@ -1,4 +1,5 @@
 import Testing
+import Wire
 
 @testable import Rules
 
@@ -8,7 +9,7 @@ import Testing
         -> RetryPolicy
     {
         var terms = RetryPolicy.Terms()
-        terms.codes = StatusCodes([14, 4])
+        terms.codes = StatusCodes([.unavailable, .deadlineExceeded])
         terms.statuses = [502, 503]
         terms.methods = [Array("GET".utf8)]
         terms.attempts = 3
