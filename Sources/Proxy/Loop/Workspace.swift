@@ -128,6 +128,18 @@ final class Workspace {
         return Borrowed(exchange)
     }
 
+    /// The series that exchanges and their attempts are counted in.
+    var seriesInUse: Set<ObjectIdentifier> {
+        var used: Set<ObjectIdentifier> = []
+        for exchange in exchanges {
+            if let series = exchange.series { used.insert(ObjectIdentifier(series.object)) }
+            exchange.forEachAttempt { attempt in
+                if let series = attempt.series { used.insert(ObjectIdentifier(series.object)) }
+            }
+        }
+        return used
+    }
+
     /// Another attempt for an exchange.
     func takeAttempt(of exchange: Exchange) -> Borrowed<Attempt> {
         let taken: Borrowed<Attempt>

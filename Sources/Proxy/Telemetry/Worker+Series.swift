@@ -169,8 +169,9 @@ extension Worker {
 
     // MARK: Reloads
 
-    /// Drops the series of what left the configuration, once no exchange began before that. Their
-    /// writers stay until no exchange at all is left: one may still be counted in them.
+    /// Drops the series of what left the configuration or discovery, once no exchange began before
+    /// that. Writers that an exchange is still counted in stay until it is over: endpoints may come
+    /// and go all day.
     func pruneSeries() {
         guard hasStaleSeries, let snapshot = generation?.snapshot else { return }
         hasStaleSeries = false
@@ -179,7 +180,8 @@ extension Worker {
         let current = CurrentNames(snapshot, pools)
         let stale = seriesWriters.filter { !current.has($0.key) }
         for key in stale.keys { seriesWriters[key] = nil }
-        staleSeries += stale.values
+        let used = workspace.seriesInUse
+        staleSeries = (staleSeries + stale.values).filter { used.contains(ObjectIdentifier($0)) }
         // Whoever remembers one looks it up again.
         for slot in table {
             slot.listener?.forgetSeries()

@@ -50,3 +50,22 @@ import Testing
         #expect(http == ["1xx", "2xx", "3xx", "4xx", "5xx", "none"])
     }
 }
+
+@Suite struct SeriesInUseTests {
+    @Test(
+        "series are in use until the exchange that is counted in them is over, each attempt's too")
+    func inUse() throws {
+        let fixture = try RequestFixture([])
+        let workspace = fixture.worker.workspace
+        let key = SeriesKey.clientCall(upstream: "u")
+        let writers = (0..<4).map { _ in SeriesWriter(Series(key)) }
+        let exchange = fixture.exchange
+        exchange.series = Borrowed(writers[0])
+        exchange.attempt.use { $0.series = Borrowed(writers[1]) }
+        exchange.add(workspace.takeAttempt(of: exchange))
+        exchange.attempt.use { $0.series = Borrowed(writers[2]) }
+        #expect(workspace.seriesInUse == Set(writers[0..<3].map { ObjectIdentifier($0) }))
+        workspace.give(exchange)
+        #expect(workspace.seriesInUse.isEmpty)
+    }
+}
