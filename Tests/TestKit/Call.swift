@@ -66,6 +66,14 @@ final class AttemptRecord {
     /// Where in the call's attempts it is.
     let index: Int
     let startedAt: Int64
+    /// Between these the proxy sent its HEADERS.
+    let sentAt: Int64
+    let sentBy: Int64
+    /// The proxy's end of the connection; nil where there is no proxy.
+    let connection: Sightings.Connection?
+    /// When the proxy had its end, or was told of it, at the latest.
+    private(set) var endedAt: Int64?
+    private(set) var headersGivenAt: Int64?
     var requestFields: [HeaderField] = []
     var requestBytes: [UInt8] = []
     var requestTrailers: [HeaderField] = []
@@ -73,10 +81,10 @@ final class AttemptRecord {
     /// The code of RST_STREAM that the proxy sent.
     var resetByProxy: UInt32?
     /// What the origin has handed to its session.
-    var headersGiven = false
+    var headersGiven = false { didSet { headersGivenAt = headersGivenAt ?? origin.world.now } }
     var bytesGiven: [UInt8] = []
-    var responseEnded = false
-    var resetByOrigin: UInt32?
+    var responseEnded = false { didSet { ended(at: origin.world.now) } }
+    var resetByOrigin: UInt32? { didSet { ended(at: origin.world.now) } }
     /// The origin said GOAWAY with a last stream below this one.
     var isUnprocessed = false
     var isClosed = false
@@ -87,7 +95,16 @@ final class AttemptRecord {
         self.stream = stream
         self.index = index
         startedAt = origin.world.now
+        (sentAt, sentBy) = origin.sentWithin
+        connection = origin.world.sightings.connections[origin.socket.connection]
     }
+
+    var place: Place { origin.place }
+
+    /// When the proxy decided to send it is not known.
+    var isVague: Bool { connection?.wasBlocked ?? true }
+
+    func ended(at time: Int64) { endedAt = min(endedAt ?? .max, time) }
 }
 
 /// One call as it went.

@@ -22,6 +22,26 @@ struct Oracle {
     var policies: [Policy] = []
     /// What is tried again beyond what nobody has processed.
     var retry: RetryPlan?
+    /// What else the proxy does, and what is known of that.
+    var features = Features()
+    var health = EndpointHistory()
+    var lists = EndpointLists()
+    var overloads: [Overload] = []
+    var usable: [UsableConnection] = []
+    var origins = 0
+    var upstreams: Int { origins }
+    var workers = 1
+    /// From here on nobody is asked how it is any more, and no origin takes connections.
+    var checksEndAt = Int64.max
+    var checksOverAt = Int64.max
+    var closedAt = Int64.max
+    /// Origins to which nothing happens, and those that leave gracefully at most.
+    var steady: Set<Int> = []
+    var graceful: Set<Int> = []
+    /// Attempts may be lost on the way to any origin.
+    var mayLoseAttempts = false
+    /// Nothing stands in the way of any call.
+    var isCalm = false
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
     /// How long a worker may take to hear of another policy.
@@ -31,11 +51,14 @@ struct Oracle {
     /// What is wrong, in words; empty where all is well.
     func judge(_ call: Call) -> [String] {
         var faults: [String] = []
-        for attempt in call.attempts { faults += judgeRequest(call, attempt) }
+        for attempt in call.attempts {
+            faults += judgeRequest(call, attempt) + judgePlace(call, attempt)
+        }
         for attempt in call.attempts.dropLast() where !mayFollow(attempt, of: call) {
             faults.append("attempt \(attempt.index) may have been executed and was repeated")
         }
-        faults += judgeAttempts(call)
+        faults += judgeAttempts(call) + judgeOverload(call)
+        if !isDirect, let plan = features.faults { faults += plan.judge(call) }
         if let outcome = call.outcome {
             faults += judgeResponse(call, outcome)
             faults += judgeTime(call)
@@ -188,6 +211,7 @@ struct Oracle {
 
     private func judgeComplete(_ call: Call) -> [String] {
         let faults = prefixFault(call)
+        if isFeatures(call) { return faults }
         let own = call.responseTrailers.isEmpty ? call.responseFields ?? [] : call.responseTrailers
         let status = own.first("grpc-status").flatMap { Int($0) }
         if let source = source(of: call) {

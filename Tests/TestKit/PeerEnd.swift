@@ -22,6 +22,8 @@ class PeerEnd: SocketOwner {
     private(set) var isOver = false
     private var isScheduled = false
     private var unsent: [UInt8] = []
+    /// What was read before the last piece, and with it.
+    private var piece = 0..<0
     /// Bytes received and not consumed, by stream; looked up, never iterated.
     private var unconsumed: [Int32: Int] = [:]
     /// Streams that are open, with nothing of a window to begin with: granted as they are used.
@@ -58,6 +60,15 @@ class PeerEnd: SocketOwner {
         terms.asksForCertificate = true
         terms.unixTime = Mesh.begin
         tls = PeerTLS(role, terms)
+    }
+
+    /// Between which times what was just read had been sent, if the proxy sent it.
+    var sentWithin: (from: Int64, to: Int64) {
+        guard let connection = world.sightings.connections[socket.connection], !piece.isEmpty else {
+            return (world.now, world.now)
+        }
+        let first = connection.time(ofByte: piece.lowerBound)
+        return (first, connection.time(ofByte: piece.upperBound - 1))
     }
 
     // MARK: For clients and origins
@@ -98,6 +109,7 @@ class PeerEnd: SocketOwner {
         case .ended: over(byFailure: false)
         case .failed: over(byFailure: true)
         case .bytes(let bytes):
+            piece = piece.upperBound..<piece.upperBound + bytes.count
             guard let bytes = opened(bytes) else { return }
             do throws(PeerFailure) {
                 try session.receive(bytes)

@@ -1,6 +1,7 @@
 import Configuration
 import Peers
 import Proxy
+import Rules
 import Synchronization
 import Wire
 
@@ -8,9 +9,9 @@ import Wire
 final class ProxyHarness {
     let world: World
     private(set) var seats: [(worker: Worker, system: SimulatedSystem)] = []
-    private let log = EventLog()
+    let log = EventLog()
     private let loads: WorkerLoads
-    private let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
+    let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
     private var socket: ListeningSocket?
     /// Of a listener that nobody calls.
     private var elsewhere: ListeningSocket?
@@ -31,7 +32,17 @@ final class ProxyHarness {
     /// What was asked of the proxy, and since when.
     private(set) var policies: [Oracle.Policy] = []
     private var turns = 0
-    private let origins: Int
+    let origins: Int
+    /// What the proxy logged, and what that says of endpoints.
+    var lines: [String] = []
+    var health = EndpointHistory()
+    var lists = EndpointLists()
+    var overloads: [Oracle.Overload] = []
+    /// When all workers knew that nobody is to be checked any more.
+    var checksOverAt = Int64.max
+    private var buckets: BucketTable?
+    /// Told to workers, of which some have not heard yet.
+    private var told: [(waiting: Set<Int>, heard: (Int64) -> Void)] = []
     private(set) var isDraining = false
 
     init(_ world: World, workers: Int, origins: Int) {
@@ -51,6 +62,8 @@ final class ProxyHarness {
             loads.join(worker.mailbox, at: index)
             system.turn = { [unowned self] in
                 worker.turn()
+                look(at: index)
+                heard(by: index)
                 for descriptor in closed.take() { self.world.closeListener(descriptor) }
                 turns += 1
                 if turns % 64 == 0 {
@@ -62,11 +75,30 @@ final class ProxyHarness {
             system.messagesWait = { !worker.isOver && !worker.mailbox.isEmpty }
             seats.append((worker, system))
         }
+        tellFirstEndpoints()
         install()
+        beginFeatures()
+    }
+
+    /// Posts a message to all workers, and says when the last has heard it.
+    func tell(_ message: Mailbox.Message, _ heard: @escaping (Int64) -> Void = { _ in }) {
+        let waiting = seats.indices.filter { !seats[$0].worker.isOver }
+        for index in waiting { seats[index].worker.mailbox.post(message) }
+        told.append((Set(waiting), heard))
+    }
+
+    private func heard(by worker: Int) {
+        for index in told.indices {
+            guard told[index].waiting.remove(worker) != nil, told[index].waiting.isEmpty else {
+                continue
+            }
+            told[index].heard(world.now)
+        }
+        told.removeAll { $0.waiting.isEmpty }
     }
 
     /// Another snapshot: the same listener and upstreams, other routes.
-    func install() {
+    func install(_ heard: @escaping (Int64) -> Void = { _ in }) {
         guard let socket, let elsewhere else { return }
         installations += 1
         let policy = AccessPolicy(
@@ -74,7 +106,10 @@ final class ProxyHarness {
         let mesh = MeshTerms(seed: world.seed, installation: installations)
         policies.append(Oracle.Policy(at: world.now, access: policy, mesh: mesh))
         prepareFiles(mesh)
-        let text = configuration(installations, mesh) + policy.text
+        let isChecked = world.now < World.begin + CheckPlan.span
+        let configuration = SimulatedConfiguration(
+            world: world, origins: origins, number: installations, mesh: mesh, isChecked: isChecked)
+        let text = configuration.text + policy.text
         let sources = [Source(name: "simulation.yaml", text: text)]
         let loaded = ConfigurationLoader.load(
             sources: sources, environment: [:], materials: materials)
@@ -83,9 +118,18 @@ final class ProxyHarness {
         }
         let installation = Installation(
             snapshot, sockets: [socket, elsewhere], counts: Array(counts.prefix(origins)),
-            tls: tls(of: snapshot))
+            tls: tls(of: snapshot), buckets: buckets(of: snapshot))
         world.trace.note(world.now, "install", installations)
-        for seat in seats { seat.worker.mailbox.post(.install(installation, report: nil)) }
+        tell(.install(installation, report: nil), heard)
+    }
+
+    /// Kept, as in the real process.
+    private func buckets(of snapshot: Snapshot) -> [BucketTable] {
+        snapshot.rateLimits.map { limit in
+            let table = buckets ?? BucketTable(keys: limit.keys)
+            buckets = table
+            return table
+        }
     }
 
     /// As in the real process, what means the same is kept.
@@ -117,9 +161,7 @@ final class ProxyHarness {
     func drain() {
         isDraining = true
         world.trace.note(world.now, "drain")
-        for seat in seats {
-            seat.worker.mailbox.post(.drain(spread: 20_000_000, limit: Oracle.drainLimit))
-        }
+        tell(.drain(spread: 20_000_000, limit: Oracle.drainLimit))
         socket = nil
         elsewhere = nil
     }
@@ -167,54 +209,7 @@ final class ProxyHarness {
         return leaks + records.faults
     }
 
-    var logText: String {
-        log.take().entries.map { "\($0.level) \($0.message)" }.joined(separator: "\n")
-    }
-
-    private static let balances = [
-        "round_robin", "least_request", "peak_ewma", "random",
-        "{algorithm: ring_hash, hash: [{header: x-n}], load_limit: 125%}",
-        "{algorithm: maglev, hash: [{source: true}]}",
-        "{algorithm: least_request, slow_start: {window: 5s}}",
-    ]
-
-    /// One route for gRPC and one for everything else; `number` shifts the weights.
-    private func configuration(_ number: Int, _ mesh: MeshTerms) -> String {
-        var text = ""
-        if world.clientsSpeakTLS || world.originsSpeakTLS {
-            text += "identities: [{name: self, certificate: weir.crt, private_key: weir.key}]\n"
-            text += "trust: [{name: mesh.example, ca: ca.pem}]\n"
-        }
-        let clients = mesh.requiresClients ? "required" : "optional"
-        let server = "{identities: [self], clients: \(clients), trust: [mesh.example]}"
-        text += "listeners:\n  - {name: local, address: 127.0.0.1:8080, timeouts: {handshake: 60s}"
-        text += world.clientsSpeakTLS ? ", tls: \(server)}\n" : "}\n"
-        text += "  - {name: elsewhere, address: 127.0.0.1:8081}\n"
-        let peers = "[\"\(Oracle.expectedPeer)\"]"
-        let client = "{identity: self, trust: mesh.example, peers: \(peers)}"
-        text += "upstreams:\n"
-        for index in 0..<origins {
-            // The first has all origins, which others have one each.
-            let addresses = index == 0 ? 1...origins : 1 + index...1 + index
-            let endpoints = addresses.map { "10.0.0.\($0):50051" }.joined(separator: ", ")
-            let balance = Self.balances[(number + index) % Self.balances.count]
-            text += "  - {name: u\(index), endpoints: [\(endpoints)], balance: \(balance)"
-            text += ", timeouts: {handshake: 60s}"
-            text += world.originsSpeakTLS ? ", tls: \(client)}\n" : "}\n"
-        }
-        let backends = (0..<origins).map { "{upstream: u\($0), weight: \(1 + number % 3)}" }
-        let list = backends.joined(separator: ", ")
-        text += "routes:\n"
-        let matches = [
-            ("echo", "{method: weir.echo.v1.Echo/*}"), ("files", "{path: {prefix: /}}"),
-        ]
-        for (name, match) in matches {
-            text += "  - {name: \(name), listeners: [local], matches: [\(match)], "
-            text += "backends: [\(list)]"
-            text += (world.retry?.text(isGRPC: name == "echo") ?? "") + "}\n"
-        }
-        return text + "access_log: {file: stdout}\n"
-    }
+    var logText: String { lines.joined(separator: "\n") }
 }
 
 /// Listening sockets that their last owner let go of, from whichever thread in real life.

@@ -88,8 +88,9 @@ extension Oracle {
         }
         faults += judgePrevious(call)
         for attempt in call.attempts { faults += judgeMoment(call, attempt) }
-        if let source = source(of: call), source.index + 1 < call.attempts.count,
-            retry?.hedge == nil
+        // Their order is that in which they came: one that was given up may come last.
+        if let source = source(of: call), retry?.hedge == nil,
+            call.attempts.contains(where: { $0.sentAt > source.sentBy && !$0.isVague })
         {
             faults.append("another attempt followed the one whose response was passed on")
         }

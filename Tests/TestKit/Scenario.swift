@@ -25,6 +25,7 @@ struct Scenario {
     var retry: RetryPlan?
     /// Connections or streams may end for reasons that are no call's own.
     var hasConnectionFaults = false
+    var features = Features()
 
     static let originAddresses: [SocketAddress] = (0..<3).map {
         .ipv4(address: 0x0A00_0001 + UInt32($0), port: 50_051)
@@ -47,12 +48,20 @@ extension Scenario {
     }
 
     init(_ chance: inout Chance) {
-        let climate = Self.climate(&chance)
+        var own = chance.split()
+        features = Features(&own)
+        var climate = Self.climate(&chance)
+        if features.isBusy {
+            climate.callsMax = 25
+            climate.span = 2_000_000_000
+        }
         hasConnectionFaults = climate.connectionFaults
         for _ in 0..<chance.within(1...4) {
             clients.append(Self.client(&chance, climate))
         }
-        for _ in 0..<chance.within(1...Self.originAddresses.count) {
+        // The only endpoint is never ejected.
+        let least = features.ejection == nil ? 1 : 2
+        for _ in 0..<chance.within(least...Self.originAddresses.count) {
             origins.append(
                 (0..<chance.within(1...4)).map { _ in Self.originConnection(&chance, climate) })
         }
@@ -73,6 +82,11 @@ extension Scenario {
         workers = chance.hits(percent: 25) ? 2 : 1
         showCertificates(&chance)
         retry = RetryPlan(&chance)
+        for client in clients.indices {
+            for call in clients[client].calls.indices {
+                clients[client].calls[call].fields += Features.fields(&own)
+            }
+        }
     }
 
     private mutating func showCertificates(_ chance: inout Chance) {

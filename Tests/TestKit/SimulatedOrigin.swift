@@ -47,11 +47,12 @@ final class SimulatedOrigin {
     /// The link that the next connection gets.
     var nextLink: Link { plans[min(connections.count, plans.count - 1)].link }
 
-    func accept(_ socket: SimulatedSocket) {
+    func accept(_ socket: SimulatedSocket, _ place: Place) {
         let plan = plans[min(connections.count, plans.count - 1)]
         let connection = OriginConnection(.server, world, socket, plan.terms, plan.pace)
         if world.originsSpeakTLS { connection.secure(.server, showing: credential) }
         connection.origin = self
+        connection.place = place
         connections.append(connection)
         connection.wakeSoon()
         for (delay, event) in plan.events {
@@ -63,6 +64,9 @@ final class SimulatedOrigin {
 /// One connection of an origin, and the attempts on it.
 final class OriginConnection: PeerEnd {
     weak var origin: SimulatedOrigin?
+    var place = Place(upstream: 0, origin: 0)
+    /// Checks that are not over, by stream, and where they are among all.
+    private var checks: [Int32: Int] = [:]
     private var attempts: [Int32: AttemptRecord] = [:]
     private var calls: [Int32: Call] = [:]
     private var order: [Int32] = []
@@ -75,6 +79,7 @@ final class OriginConnection: PeerEnd {
 
     func perform(_ event: OriginConnectionPlan.Event) {
         guard !isOver else { return }
+        loseChecks()
         switch event {
         // A last stream must not rise again (RFC 9113, 6.8): one of these is enough.
         case .leave where isLeaving, .disown where isLeaving: return
@@ -121,12 +126,16 @@ final class OriginConnection: PeerEnd {
             attempt.requestBytes.append(contentsOf: bytes)
             if case .echo = attempt.plan.body, attempt.headersGiven { sendMore(attempt) }
         case .end(let stream):
+            if let index = checks[stream] { return answerCheck(stream, index) }
             guard let attempt = attempts[stream] else { return }
             attempt.requestEnded = true
             if attempt.plan.waitsForRequest { answerLater(attempt) }
             if attempt.headersGiven, case .echo = attempt.plan.body { sendMore(attempt) }
-        case .reset(let stream, let code): attempts[stream]?.resetByProxy = code
+        case .reset(let stream, let code):
+            attempts[stream]?.resetByProxy = code
+            attempts[stream]?.ended(at: sentWithin.from)
         case .closed(let stream, _):
+            checks[stream] = nil
             attempts.removeValue(forKey: stream)?.isClosed = true
             calls[stream] = nil
         case .goAway(_, let code, let debug):
@@ -148,6 +157,11 @@ final class OriginConnection: PeerEnd {
     }
 
     private func requestReceived(_ stream: Int32, _ fields: [HeaderField]) {
+        if world.features.checks != nil, let path = fields.first(":path"),
+            fields.first("x-call") == nil
+        {
+            return checkReceived(stream, path)
+        }
         guard let origin, let number = fields.first("x-call").flatMap({ Int($0) }),
             origin.calls.indices.contains(number)
         else { return world.fail("a request that nobody made: \(fields)") }
@@ -250,5 +264,76 @@ final class OriginConnection: PeerEnd {
         }
     }
 
-    override func connectionEnded(byFailure: Bool) { hasEnded = true }
+    override func connectionEnded(byFailure: Bool) {
+        hasEnded = true
+        loseChecks()
+    }
+
+    // MARK: Checks
+
+    private func checkReceived(_ stream: Int32, _ path: String) {
+        let (from, to) = sentWithin
+        world.trace.note(world.now, "check", socket.connection, Int(stream))
+        world.sightings.connections[socket.connection]?.isForChecks = true
+        checks[stream] = world.sightings.checks.count
+        world.sightings.checks.append(
+            Sightings.Check(
+                place: place, isWatch: path.hasSuffix("/Watch"), sentAt: from, sentBy: to,
+                wasLost: isLeaving, connection: socket.connection))
+        grantFirstWindow(stream)
+    }
+
+    /// It may have been lost, by this end's doing.
+    private func loseChecks() {
+        for index in checks.values { world.sightings.checks[index].wasLost = true }
+    }
+
+    private var trouble: CheckPlan.Trouble? {
+        world.features.checks?.trouble(of: place.origin, at: world.now - World.begin)
+    }
+
+    private func answerCheck(_ stream: Int32, _ index: Int) {
+        let isWatch = world.sightings.checks[index].isWatch
+        if isWatch { keepTelling(stream) }
+        let trouble = trouble
+        if trouble == .hangs { return }
+        world.after(world.chance.within(Int64(0)...3_000_000)) { [self] in
+            guard !isOver, checks[stream] == index else { return }
+            defer { wakeSoon() }
+            guard let plan = world.features.checks else { return }
+            world.sightings.checks[index].answeredAt = world.now
+            if isWatch { return tell(stream, trouble, isFirst: true) }
+            let answer = plan.answer(in: trouble)
+            world.sightings.checks[index].answer = answer.means
+            session.respond(stream, answer.fields, isLast: answer.message == nil)
+            guard let message = answer.message else { return }
+            session.send(stream, message)
+            session.finish(stream, trailers: [HeaderField("grpc-status", "0")])
+        }
+    }
+
+    private func tell(_ stream: Int32, _ trouble: CheckPlan.Trouble?, isFirst: Bool) {
+        let fields = [
+            HeaderField(":status", "200"), HeaderField("content-type", "application/grpc"),
+        ]
+        if isFirst { session.respond(stream, fields, isLast: false) }
+        let status: HealthMessage.Status = trouble == .saysNo ? .notServing : .serving
+        session.send(stream, HealthMessage.response(status))
+    }
+
+    /// Changes, as they happen.
+    private func keepTelling(_ stream: Int32) {
+        let index = checks[stream]
+        for period in world.features.checks?.periods ?? [] where period.origin == place.origin {
+            for time in [period.from, period.until] {
+                world.after(World.begin + time - world.now + 1_000) { [self] in
+                    guard !isOver, let index, checks[stream] == index,
+                        world.sightings.checks[index].answeredAt < world.now
+                    else { return }
+                    tell(stream, trouble, isFirst: false)
+                    wakeSoon()
+                }
+            }
+        }
+    }
 }

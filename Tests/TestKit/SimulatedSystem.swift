@@ -7,6 +7,8 @@ public import Wire
 /// all that is true of it then (edge-triggered); a listener is reported while connections wait.
 public final class SimulatedSystem: System {
     let world: World
+    /// Among the world's.
+    private(set) var number = 0
     /// Gives the worker a turn, and says when it wants the next; set once there is a worker.
     public var turn: () -> Void = {}
     public var nextDeadline: () -> Int64? = { nil }
@@ -23,7 +25,7 @@ public final class SimulatedSystem: System {
     public init(_ world: World) {
         self.world = world
         super.init()
-        world.add(self)
+        number = world.add(self)
     }
 
     // MARK: The worker's turns
@@ -119,6 +121,9 @@ public final class SimulatedSystem: System {
         let pair = world.makePair(link)
         let descriptor = world.open(World.Descriptor(.stream(pair.client)))
         note("connect", pair.client.connection, Int(descriptor))
+        if let place = Place(address) {
+            world.sightings.opened(pair.client.connection, place, worker: number, at: world.now)
+        }
         world.after(world.chance.within(link.delay)) { [world] in
             switch reachability {
             case .accepts(_, let accepted):
@@ -157,6 +162,10 @@ public final class SimulatedSystem: System {
             let error = socket.takeError()
             return .failed(errno: error == 0 ? 32 : error)
         }
+        if !socket.isServerSide {
+            world.sightings.connections[socket.connection]?
+                .sent(count, of: bytes.count, at: world.now)
+        }
         if count > 0 {
             note("send", socket.connection, count)
             unsafe world.trace.note(
@@ -184,7 +193,9 @@ public final class SimulatedSystem: System {
         listeners.removeAll { $0.descriptor == descriptor }
         moves += 1
         switch entry.use {
-        case .stream(let socket): socket.close()
+        case .stream(let socket):
+            if !socket.isServerSide { world.sightings.closed(socket.connection, at: world.now) }
+            socket.close()
         case .listener(let listener): listener.close()
         }
     }

@@ -9,6 +9,8 @@ public struct SimulationReport: Sendable {
     public let calls: Int
     /// How the calls ended, counted: complete, otherwise.
     public let complete: Int
+    /// How often what features are for came about.
+    public let occurrences: Occurrences
     public let violations: [String]
     /// The last lines of the trace, and what the proxy logged.
     public var tail: String
@@ -42,7 +44,8 @@ public final class Simulation {
         world.clientsSpeakTLS = scenario.clientsSpeakTLS
         world.originsSpeakTLS = scenario.originsSpeakTLS
         world.retry = scenario.retry
-        oracle.retry = scenario.retry
+        world.features = scenario.features
+        oracle.learn(scenario)
         world.reachable = { [unowned self] in reachability(of: $0) }
     }
 
@@ -53,7 +56,7 @@ public final class Simulation {
         simulation.world.originsSpeakTLS = simulation.world.clientsSpeakTLS
         simulation.world.showsLastingCertificates = true
         let origin = simulation.origins[0]
-        simulation.world.directDoor = { origin.accept($0) }
+        simulation.world.directDoor = { origin.accept($0, Place(upstream: 0, origin: 0)) }
         return simulation.run()
     }
 
@@ -65,7 +68,7 @@ public final class Simulation {
             simulation.world, workers: scenario.workers, origins: scenario.origins.count)
         simulation.disturb(harness)
         var report = simulation.run {
-            simulation.oracle.policies = harness.policies
+            simulation.oracle.learn(harness, of: simulation)
             simulation.oracle.clientsSpeakTLS = scenario.clientsSpeakTLS
             simulation.oracle.originsSpeakTLS = scenario.originsSpeakTLS
         } finish: {
@@ -109,6 +112,7 @@ public final class Simulation {
         let report = SimulationReport(
             seed: world.seed, digest: world.trace.digest, steps: world.trace.count,
             calls: calls.count, complete: calls.count { $0.outcome == .complete },
+            occurrences: Occurrences(calls, oracle, world.sightings),
             violations: world.violations, tail: world.violations.isEmpty ? "" : world.trace.tail)
         world.end()
         return report
@@ -132,19 +136,21 @@ public final class Simulation {
     }
 
     private func reachability(of address: SocketAddress) -> World.Reachability {
-        guard let origin = origins.first(where: { $0.address == address }), !isClosing else {
+        guard let place = Place(address), origins.indices.contains(place.origin), !isClosing else {
             return .refused
         }
+        let origin = origins[place.origin]
         if world.chance.hits(percent: scenario.failedConnects) {
             origin.hasFailed = true
             return world.chance.pick([.refused, .unreachable, .silent])
         }
-        return .accepts(origin.nextLink, accepted: { origin.accept($0) })
+        return .accepts(origin.nextLink, accepted: { origin.accept($0, place) })
     }
 
     /// What origins never answered ends here, by the world's hand.
     private func closeOrigins() {
         isClosing = true
+        oracle.closedAt = world.now
         for origin in origins {
             for connection in origin.connections { connection.abandon() }
         }
@@ -161,6 +167,8 @@ public final class Simulation {
             plans.contains { $0.link.stall != nil }
                 || plans.last.map { $0.link.cut != nil || !$0.events.isEmpty } ?? true
         }
+        // All of the few that there may be may be full.
+        if scenario.features.breakers?.connections != nil { oracle.waitingIsFair = true }
         if scenario.originsSpeakTLS,
             !scenario.originCredentials.allSatisfy({ oracle.isAlwaysGood($0) })
         {
@@ -172,7 +180,9 @@ public final class Simulation {
         for call in calls {
             for fault in oracle.judge(call) { world.fail(fault) }
         }
-        for fault in oracle.judgeBudget(calls) { world.fail(fault) }
+        for fault in oracle.judgeBudget(calls) + oracle.judgeFeatures(calls, world.sightings) {
+            world.fail(fault)
+        }
     }
 
     /// A reply that never ends is ended by cutting its connection.

@@ -10,13 +10,17 @@ public final class World {
     static let addressUnavailable: Int32 = 99
 
     public let seed: UInt64
-    public private(set) var now: Int64 = 1_000_000_000
+    public private(set) var now = World.begin
     public let trace = Trace()
     var chance: Chance
     /// What is spoken on the two hops; the scenario says.
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
     var retry: RetryPlan?
+    var features = Features()
+    /// What the proxy did at its other side.
+    let sightings = Sightings()
+    static let begin: Int64 = 1_000_000_000
     /// Where there is no proxy nobody refuses anybody.
     var showsLastingCertificates = false
     /// Connections whose TLS failed, and by what one end had shown.
@@ -77,6 +81,7 @@ public final class World {
         if violations.isEmpty { for system in systems { system.leave() } }
         systems = []
         descriptors = []
+        sightings.forget()
     }
 
     public func fail(_ text: String) {
@@ -101,7 +106,11 @@ public final class World {
             Refusal(connection: connection, credential: credential, since: since, at: now))
     }
 
-    func add(_ system: SimulatedSystem) { systems.append(system) }
+    /// Gives its number.
+    func add(_ system: SimulatedSystem) -> Int {
+        systems.append(system)
+        return systems.count - 1
+    }
 
     // MARK: The network
 

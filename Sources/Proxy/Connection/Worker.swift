@@ -397,7 +397,7 @@ public final class Worker {
         census.connections = connectionCount
         census.upstreamConnections = table.count { $0.connection is UpstreamConnection }
         census.exchanges = workspace.exchangesInUse
-        census.exchangesBegan = workspace.exchangesTaken
+        census.exchangesBegan = workspace.exchangesTaken - workspace.ownCallsBegan
         census.waiting = pools.reduce(0) { $0 + $1.waitingCount }
         census.timers = workspace.timers.count
         census.generations = oldGenerations.count + (generation == nil ? 0 : 1)

@@ -73,6 +73,7 @@ extension Worker {
         _ request: OwnCall.Request, _ pool: UpstreamPool, _ own: OwnCall
     ) -> Borrowed<Exchange> {
         let borrowed = workspace.takeExchange()
+        workspace.ownCallsBegan += 1
         borrowed.use { exchange in
             exchange.startedAt = workspace.now
             exchange.progressAt = workspace.now

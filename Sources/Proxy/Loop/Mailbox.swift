@@ -78,7 +78,7 @@ public struct Census: Sendable {
     public var connections = 0
     public var upstreamConnections = 0
     public var exchanges = 0
-    /// Since the worker began.
+    /// Of clients, since the worker began.
     public var exchangesBegan: UInt64 = 0
     public var waiting = 0
     public var timers = 0

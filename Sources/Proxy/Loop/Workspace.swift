@@ -72,6 +72,8 @@ final class Workspace {
     private(set) var exchangesInUse = 0
     /// How many there have been.
     private(set) var exchangesTaken: UInt64 = 0
+    /// Those of them that were for calls of Weir's own.
+    var ownCallsBegan: UInt64 = 0
     private var serial: UInt32 = 0
     private var endpointSerial: UInt32 = 0
     private var exchanges: [Exchange] = []
