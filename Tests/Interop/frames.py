@@ -166,13 +166,16 @@ class Connection:
         self._decoder = hpack.Decoder(max_header_list_size=1 << 24)
 
     @classmethod
-    def to(cls, port, settings=None, preface=True, receive_buffer=None, **terms):
-        """A client. `settings=None` sends empty SETTINGS; `preface=False` nothing at all."""
+    def to(cls, port, settings=None, preface=True, receive_buffer=None, tls=None, **terms):
+        """A client. `settings=None` sends empty SETTINGS; `preface=False` nothing at all; `tls`
+        is an SSLContext."""
         sock = socket.socket()
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(5)
         sock.connect(("127.0.0.1", port))
+        if tls:
+            sock = tls.wrap_socket(sock, server_hostname="localhost")
         connection = cls(sock, is_client=True, **terms)
         if preface:
             connection.send(PREFACE)

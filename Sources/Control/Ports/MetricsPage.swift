@@ -110,6 +110,10 @@ struct MetricsPage {
         page.family(others, .counter, "Clients that speak something else than HTTP/2.")
         page.sample(others, [("protocol", "http1")], total(.http1Clients))
         page.sample(others, [("protocol", "tls")], total(.tlsClients))
+        let errors = "weir_protocol_errors_total"
+        page.family(errors, .counter, "Connections whose peers broke HTTP/2's rules.")
+        page.sample(errors, [("by", "client")], total(.clientErrors))
+        page.sample(errors, [("by", "upstream")], total(.serverErrors))
         page.family(
             "weir_accept_exhausted_total", .counter,
             "Times that accepting rested as no descriptor was left.")

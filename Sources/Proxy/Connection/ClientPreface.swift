@@ -61,6 +61,8 @@ struct ClientPreface {
         }
         for index in 0..<count {
             if bytes[index] == UInt8(ascii: " "), index > 0 {
+                guard index + 1 < count else { break }
+                guard bytes[index + 1].beginsTarget else { return .unknown }
                 let head = ByteView("HEAD ")
                 let isHead = index == 4 && (0..<4).allSatisfy { bytes[$0] == head[$0] }
                 return .http1(isHead: isHead)
@@ -75,5 +77,12 @@ extension UInt8 {
     /// Methods are case-sensitive, and registered ones are letters and hyphens (RFC 9110, 16.1).
     fileprivate var isMethod: Bool {
         (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) || self == UInt8(ascii: "-")
+    }
+
+    /// A path, `*`, a scheme, or CONNECT's host (RFC 9112, 3.2), in the case that clients use.
+    fileprivate var beginsTarget: Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self)
+            || (UInt8(ascii: "/")...UInt8(ascii: "9")).contains(self)
+            || self == UInt8(ascii: "*") || self == UInt8(ascii: "[")
     }
 }

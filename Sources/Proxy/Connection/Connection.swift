@@ -163,9 +163,15 @@ class Connection {
             let code: HTTP2Code = limit == .settingsAck ? .settingsTimeout : .enhanceYourCalm
             session.terminate(code: code, limit: limit)
         }
+        // What nghttp2 found by itself, and before this, is told when its GOAWAY leaves.
+        if session.isReading { endIfBroken(worker) } else { session.notes.breach = nil }
         markDirtyIfNeeded(worker.workspace)
         if case .broken(let reason) = received {
-            worker.workspace.log.write(.info, "connection broken peer=\(peer) reason=\"\(reason)\"")
+            session.notes.breach =
+                session.notes.breach
+                ?? .init(
+                    code: .protocolError, reason: reason)
+            endIfBroken(worker)
             return .finish
         }
         return .open
@@ -187,8 +193,8 @@ class Connection {
             switch opened {
             case .ended: return .ended
             case .failed(let failure):
-                let words = "connection broken peer=\(peer) reason=\"\(failure)\""
-                workspace.log.write(.info, words)
+                workspace.log.write(
+                    .info, "tls broken peer=\(peer) reason=\"\(failure)\"")
                 return .ended
             case .bytes(0): return .open
             case .bytes(let count):
@@ -244,6 +250,21 @@ class Connection {
         worker.workspace.log.write(level, "limit=\(limit.name) \(describe())")
     }
 
+    /// Ends the session whose peer has broken the protocol; logged where nothing was said yet of
+    /// why the connection ends. True if so.
+    @discardableResult
+    private func endIfBroken(_ worker: Worker) -> Bool {
+        guard let breach = session.notes.breach, !session.isTerminated else { return false }
+        session.notes.breach = nil
+        session.terminate(code: breach.code)
+        worker.workspace.counters.add(self is DownstreamConnection ? .clientErrors : .serverErrors)
+        if isTripLogged { return true }
+        isTripLogged = true
+        let words = "connection broken \(describe()) code=\(breach.code.name)"
+        worker.workspace.log.write(.notice, "\(words) reason=\"\(breach.reason)\"")
+        return true
+    }
+
     /// The listener's or the upstream's name.
     var ownerName: String { "" }
 
@@ -274,6 +295,7 @@ class Connection {
                 session.terminate(code: .enhanceYourCalm, limit: limit)
                 continue
             }
+            if endIfBroken(worker) { continue }
             switch encoded {
             case .failed: return .ended
             case .outputFull: continue

@@ -147,6 +147,13 @@ final class ClientSession: HTTP2Session {
         workspace.use { $0.events.append(.upstreamClosed(attempt, code: code)) }
     }
 
+    @inline(always)
+    fileprivate func frameSent(_ frame: UnsafePointer<nghttp2_frame>) {
+        let type = unsafe frame.pointee.hd.type
+        countFrameSent(type)
+        if type == UInt8(NGHTTP2_GOAWAY.rawValue) { unsafe goAwaySent(frame.pointee.goaway) }
+    }
+
     /// nghttp2 closes the stream itself, as refused: what failed to send was never processed.
     fileprivate func frameNotSent(_ frame: UnsafePointer<nghttp2_frame>) {
         let header = unsafe frame.pointee.hd
@@ -271,7 +278,7 @@ extension SessionCallbacks {
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) {
             _, frame, userData in
             unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.countFrameSent(frame.pointee.hd.type) }
+                if let frame = unsafe frame { unsafe session.frameSent(frame) }
             }
         }
         unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {

@@ -26,6 +26,14 @@ class HTTP2Session {
         var tripped: Limit?
         /// A limit that ended a stream only.
         var exceeded: Limit?
+        var breach: Breach?
+    }
+
+    /// What ended the connection that is no limit: the peer does not keep to the protocol.
+    struct Breach {
+        var code: HTTP2Code
+        /// In nghttp2's words, or Weir's.
+        var reason: String
     }
 
     struct GoAway {
@@ -124,6 +132,8 @@ class HTTP2Session {
     }
 
     var wantsWrite: Bool { unsafe nghttp2_session_want_write(handle) != 0 }
+    /// False once nghttp2 has ended the session.
+    var isReading: Bool { unsafe nghttp2_session_want_read(handle) != 0 }
     var isFinished: Bool { unsafe nghttp2_session_want_read(handle) == 0 && !wantsWrite }
 
     // MARK: Connection-level frames
@@ -203,6 +213,18 @@ class HTTP2Session {
         } else if type == UInt8(NGHTTP2_HEADERS.rawValue) {
             budget.headersSent()
         }
+    }
+
+    /// GOAWAY has left. Without a termination it is one of nghttp2's, or of a drain.
+    final func goAwaySent(_ goAway: nghttp2_goaway) {
+        if isTerminated { return }
+        farewell.sentCode = unsafe goAway.error_code
+        guard farewell.sentCode != HTTP2Code.noError.rawValue, notes.breach == nil else { return }
+        let bytes = unsafe UnsafeBufferPointer(
+            start: goAway.opaque_data, count: goAway.opaque_data_len)
+        notes.breach = Breach(
+            code: HTTP2Code(received: farewell.sentCode),
+            reason: unsafe String(decoding: bytes, as: UTF8.self))
     }
 
     @inline(always)

@@ -8,6 +8,10 @@ final class ServerSession: HTTP2Session {
     private var owner: Borrowed<DownstreamConnection>?
     @safe @exclusivity(unchecked) private var current: Borrowed<Exchange>?
     @safe @exclusivity(unchecked) private var currentID: Int32 = 0
+    private var walk = FrameWalk(prefaceBytes: 24)
+    private var ledger = StreamLedger()
+    /// When the client last set the windows that streams begin with.
+    private var windowsSetAt: Int64 = 0
 
     init(_ workspace: Workspace, _ limits: DownstreamLimits) {
         let windows = Windows(
@@ -59,6 +63,46 @@ final class ServerSession: HTTP2Session {
     func forget(_ streamID: Int32) {
         unsafe _ = nghttp2_session_set_stream_user_data(handle, streamID, nil)
         if currentID == streamID { current = nil }
+    }
+
+    // MARK: Bytes
+
+    /// Feeds nghttp2 what comes before a frame that ends the connection.
+    override func receive(_ buffer: ReadBuffer, _ count: Int) -> Received {
+        let fit = buffer.use(count) { admit($0) }
+        return super.receive(buffer, fit)
+    }
+
+    private func admit(_ bytes: Span<UInt8>) -> Int {
+        // Copies: one check of exclusive access for all frames.
+        var walk = self.walk
+        var ledger = self.ledger
+        defer {
+            self.walk = walk
+            self.ledger = ledger
+        }
+        let known = ledger.lastID
+        var index = 0
+        while let frame = walk.next(bytes, &index) {
+            guard let code = ledger.received(frame) else {
+                countIfLate(frame, known)
+                continue
+            }
+            if notes.breach == nil {
+                let words = "a frame that stream \(frame.streamID) may not have"
+                notes.breach = Breach(code: code, reason: words)
+            }
+            return frame.start
+        }
+        return bytes.count
+    }
+
+    /// nghttp2 drops a message's frame whose stream is closed, without a word: it costs the client
+    /// little. `known`: streams beyond began in these bytes, which nghttp2 has not seen yet.
+    @inline(always)
+    private func countIfLate(_ frame: FrameWalk.Header, _ known: Int32) {
+        guard frame.type <= UInt8(NGHTTP2_HEADERS.rawValue), frame.streamID <= known else { return }
+        if exchange(of: frame.streamID) == nil { frameBegan() }
     }
 
     // MARK: Noting what was received (called by the thunks)
@@ -180,6 +224,7 @@ final class ServerSession: HTTP2Session {
             note(exchange) { $0.endReceived() }
         case NGHTTP2_SETTINGS.rawValue:
             settingsFrameReceived(isAck: header.isAck)
+            unsafe noteWindows(frame.pointee.settings)
         case NGHTTP2_PING.rawValue:
             pingFrameReceived(isAck: header.isAck)
         case NGHTTP2_RST_STREAM.rawValue:
@@ -189,6 +234,14 @@ final class ServerSession: HTTP2Session {
         case NGHTTP2_GOAWAY.rawValue:
             farewell.receivedCode = unsafe frame.pointee.goaway.error_code
         default: return
+        }
+    }
+
+    private func noteWindows(_ settings: nghttp2_settings) {
+        let entries = unsafe UnsafeBufferPointer(start: settings.iv, count: settings.niv)
+        let key = Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue)
+        if unsafe entries.contains(where: { $0.settings_id == key }) {
+            windowsSetAt = workspace.use { $0.now }
         }
     }
 
@@ -249,6 +302,14 @@ final class ServerSession: HTTP2Session {
             // Those for a peer's fault count as its own (CVE-2025-8671); our answers' do not.
             let code = unsafe frame.pointee.rst_stream.error_code
             noteReset(header.stream_id, by: .weir, code)
+            // RFC 9113, 6.9.2: SETTINGS that overflow a stream's window break the connection, of
+            // which nghttp2 only resets the stream.
+            if code == HTTP2Code.flowControlError.rawValue, notes.breach == nil,
+                windowsSetAt == workspace.use({ $0.now })
+            {
+                let words = "SETTINGS: a stream's window is too large"
+                notes.breach = Breach(code: .flowControlError, reason: words)
+            }
             if code == HTTP2Code.protocolError.rawValue
                 || code == HTTP2Code.flowControlError.rawValue
                 || code == HTTP2Code.streamClosed.rawValue
@@ -257,10 +318,13 @@ final class ServerSession: HTTP2Session {
             }
             return
         }
-        if header.type == UInt8(NGHTTP2_GOAWAY.rawValue), !isTerminated {
-            farewell.sentCode = unsafe frame.pointee.goaway.error_code
+        if header.type == UInt8(NGHTTP2_GOAWAY.rawValue) {
+            unsafe goAwaySent(frame.pointee.goaway)
             // nghttp2's own bucket of resets has overflown (CVE-2023-44487).
-            if farewell.sentCode == HTTP2Code.internalError.rawValue { trip(.resets) }
+            if notes.breach?.code == .internalError {
+                notes.breach = nil
+                trip(.resets)
+            }
         }
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         guard isEnd, header.type <= UInt8(NGHTTP2_HEADERS.rawValue) else { return }

@@ -19,6 +19,8 @@ public final class Counters: Sendable {
         case upstreamHandshakes, upstreamHandshakeFailures, upstreamHandshakesResumed
         /// Connections of clients that speak something else.
         case http1Clients, tlsClients
+        /// Connections whose peers broke HTTP/2's rules.
+        case clientErrors, serverErrors
         /// Requests refused, and idle clients told to go, as there was too much to do.
         case overloadRefusals, overloadDepartures
         /// Of routes' own.

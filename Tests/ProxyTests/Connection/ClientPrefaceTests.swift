@@ -9,6 +9,9 @@ struct ClientPrefaceTests {
     private static let whole = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     static let beginnings: [(String, Verdict)] = [
         (whole, .http2), (whole + "\0\0\0\u{4}", .http2), ("P", .begun), ("PRI * HTT", .begun),
+        ("INVALID CONNECTION PREFACE\r\n\r\n", .unknown), ("GET ", .undecided),
+        ("CONNECT [::1]:80 HTTP/1.1", .http1(isHead: false)),
+        ("GET http://a/ HTTP/1.1", .http1(isHead: false)),
         ("GET / HTTP/1.1\r\n", .http1(isHead: false)), ("G", .undecided), ("GET", .undecided),
         ("HEAD / HTTP/1.0\r\n", .http1(isHead: true)), ("HEADS / ", .http1(isHead: false)),
         ("POST / HTTP/1.1", .http1(isHead: false)), ("PRI / HTTP/1.1", .http1(isHead: false)),
