@@ -104,6 +104,8 @@ public struct UpstreamTimeouts: Equatable, Sendable {
     /// A TLS handshake, from the connection's being made.
     public var handshake: Int64 = 5_000_000_000
     public var settings: Int64 = 10_000_000_000
+    /// From a header block's first frame to its last: nothing else can come in between.
+    public var headerBlock: Int64 = 10_000_000_000
     public var idle: Int64 = 300_000_000_000
     /// A server that takes nothing of what waits for it.
     public var unreadOutput: Int64 = 30_000_000_000

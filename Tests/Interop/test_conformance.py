@@ -54,7 +54,8 @@ class Edge:
         if is_secure:
             context = ssl.create_default_context(cadata=self.ca.pem.decode())
             context.set_alpn_protocols(["h2"])
-        client = frames.Connection.to(self.secure if is_secure else self.proxy.port, tls=context, **terms)
+        port = self.secure if is_secure else self.proxy.port
+        client = frames.Connection.to(port, tls=context, **terms)
         client.round_trip()
         client.head = frames.changed(frames.GET, scheme="https" if is_secure else "http")
         return client
@@ -212,7 +213,8 @@ BREACHES = {
         idle, raw(frame(WINDOW_UPDATE, 0, 0, number(frames.MAX_WINDOW))), FLOW),
     "6.9.2 streams' windows of 2^31": (
         opened, raw(frame(WINDOW_UPDATE, 0, 1, number(2**31 - 70_000)), setting(4, 100_000)), FLOW),
-    "6.10 CONTINUATION on stream 0": (idle, raw(headers(flags=1), continuation(stream=0)), PROTOCOL),
+    "6.10 CONTINUATION on stream 0": (
+        idle, raw(headers(flags=1), continuation(stream=0)), PROTOCOL),
     "6.10 CONTINUATION of another stream": (
         idle, raw(headers(flags=1), continuation(stream=3)), PROTOCOL),
     "6.10 CONTINUATION after END_HEADERS": (

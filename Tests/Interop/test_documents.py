@@ -89,6 +89,26 @@ def test_every_name_is_documented(page, form, names, least):
     assert [name for name in found if form.format(name) not in document] == []
 
 
+def test_every_test_that_the_threat_model_names_exists():
+    """Files, functions and, where an attack's name stands for one, the attack."""
+    page = text("docs/threat-model.md")
+    sources = {path.name: path.read_text() for path in (weir.ROOT / "Tests/Interop").glob("*.py")}
+    every = "\n".join(sources.values())
+    named = re.findall(r"`(test_\w+(?:\.py)?)`", page)
+    assert len(named) > 60
+    assert [n for n in named if n.endswith(".py") and n not in sources] == []
+    assert [n for n in named if not n.endswith(".py") and f"def {n}(" not in every] == []
+    attacks = re.findall(r'(?m)^    "([^"]+)": \(', sources["test_attacks.py"])
+    assert len(attacks) > 40
+    for line in page[page.index("## Floods"):page.index("## What a request")].splitlines():
+        if line.startswith("| ") and not line.startswith(("| attack |", "| --- |")):
+            words = re.findall(r"`([^`]+)`", line.split(" | ")[3])
+            assert words, line
+            assert [w for w in words if not w.startswith("test_") and w not in attacks] == [], line
+    table = attacks[:attacks.index("2,700 settings in a frame")]
+    assert [name for name in table if f"`{name}`" not in page] == []
+
+
 def test_links_between_pages_lead_somewhere():
     for page in [*weir.ROOT.glob("*.md"), *(weir.ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):

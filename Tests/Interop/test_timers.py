@@ -101,6 +101,17 @@ def test_slow_headers(timed, dial, data):
     trips_once(proxy, "header_block")
 
 
+def test_a_header_block_that_was_refused_has_ended(timed, dial):
+    """Its stream is reset, and nothing is awaited of it any more."""
+    proxy = timed(header_block="300ms")
+    client = dial(proxy)
+    client.round_trip()
+    client.until_over(client.request(frames.changed(GET, put=[("connection", "close")])))
+    client.poll(0.6)
+    assert client.until_over(client.request(GET)).status == 200
+    assert not client.goaways and not proxy.limit_lines("header_block")
+
+
 def test_slow_trailers(timed, dial):
     proxy = timed(silent, header_block=SHORT)
     client = dial(proxy)

@@ -125,6 +125,7 @@ enum OptionTables {
         .time("handshake", \.handshake, "For a TLS handshake"),
         .duration(
             "settings", \.settings, "For the server's SETTINGS and its acknowledgement of ours"),
+        .duration("header_block", \.headerBlock, "From a header block's first frame to its last"),
         .duration("idle", \.idle, "A connection without streams"),
         .duration(
             "unread_output", \.unreadOutput, "A socket that takes nothing of what waits for it"),

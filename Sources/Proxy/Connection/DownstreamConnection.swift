@@ -32,7 +32,6 @@ final class DownstreamConnection: Connection {
     private var trustDigest: [UInt8] = []
     /// What it remembers of the last token that came on it.
     var tokenMemo = TokenMemo()
-    private var headerBlockSince: Int64 = 0
     private var idleSince: Int64
     private var ageAt: Int64
 
@@ -245,14 +244,7 @@ final class DownstreamConnection: Connection {
             session.notes.pingAcked = false
             perform(drain.pingAcked(), worker)
         }
-        if session.isInHeaderBlock {
-            if headerBlockSince == 0 {
-                headerBlockSince = workspace.now
-                schedule(nextDeadline, workspace)
-            }
-        } else {
-            headerBlockSince = 0
-        }
+        if session.headerBlockSince > 0 { schedule(nextDeadline, workspace) }
         if exchanges.isEmpty { schedule(nextDeadline, workspace) }
     }
 
@@ -272,15 +264,17 @@ final class DownstreamConnection: Connection {
         exchanges.isEmpty && !drain.isDraining ? Self.after(idleSince, timeouts.idle) : .max
     }
 
+    private var headerBlockDeadline: Int64 {
+        Self.after(session.headerBlockSince, timeouts.headerBlock)
+    }
+
     private var nextDeadline: Int64 {
         // A drain has to wait until the client can be told.
         if !isSecured { return Self.after(openedAt, timeouts.handshake) }
         var next = min(drain.deadline, idleDeadline, ageAt, identity.deadline)
         if !hasSpoken { next = min(next, Self.after(beganAt, timeouts.preface)) }
         if !settingsAcked { next = min(next, Self.after(beganAt, timeouts.settingsAck)) }
-        if headerBlockSince > 0 {
-            next = min(next, Self.after(headerBlockSince, timeouts.headerBlock))
-        }
+        if session.headerBlockSince > 0 { next = min(next, headerBlockDeadline) }
         if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
         return next
     }
@@ -330,7 +324,7 @@ final class DownstreamConnection: Connection {
         if !settingsAcked, now >= Self.after(beganAt, timeouts.settingsAck) {
             return (.settingsAck, .settingsTimeout)
         }
-        if headerBlockSince > 0, now >= Self.after(headerBlockSince, timeouts.headerBlock) {
+        if session.headerBlockSince > 0, now >= headerBlockDeadline {
             return (.headerBlock, .enhanceYourCalm)
         }
         if unsentSince > 0, now >= Self.after(unsentSince, timeouts.unreadOutput) {

@@ -56,10 +56,10 @@ final class ClientSession: HTTP2Session {
     }
 
     fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
-        isInHeaderBlock = true
-        headerBlockStreamID = unsafe frame.pointee.hd.stream_id
+        let now = workspace.use { $0.now }
+        headerBlockBegan(unsafe frame.pointee.hd.stream_id, now: now)
         notes.streamsBegan &+= 1
-        workspace.use { budget.streamBegan(now: $0.now) }
+        budget.streamBegan(now: now)
         _ = attempt(of: unsafe frame.pointee.hd.stream_id)
     }
 
@@ -81,7 +81,7 @@ final class ClientSession: HTTP2Session {
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue:
-            isInHeaderBlock = false
+            headerBlockEnded()
             guard let attempt = attempt(of: header.stream_id) else { return }
             note(attempt) { $0.responseBlockReceived(isEnd: isEnd) }
         case NGHTTP2_DATA.rawValue:
@@ -141,7 +141,7 @@ final class ClientSession: HTTP2Session {
     }
 
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
-        if streamID == headerBlockStreamID { isInHeaderBlock = false }
+        if streamID == headerBlockStreamID { headerBlockEnded() }
         guard let attempt = attempt(of: streamID) else { return }
         current = nil
         workspace.use { $0.events.append(.upstreamClosed(attempt, code: code)) }

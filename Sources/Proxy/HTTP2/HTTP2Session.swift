@@ -68,8 +68,8 @@ class HTTP2Session {
     var handle: OpaquePointer?
     @safe @exclusivity(unchecked) var budget: FrameBudget
     @safe @exclusivity(unchecked) var notes = Notes()
-    /// True while a header block has begun and not ended.
-    @safe @exclusivity(unchecked) var isInHeaderBlock = false
+    /// When a header block began that has not ended; 0 outside of one.
+    @safe @exclusivity(unchecked) private(set) var headerBlockSince: Int64 = 0
     /// Whose block it is. nghttp2 tells of no end where the stream closes in the middle of its
     /// block.
     @safe @exclusivity(unchecked) var headerBlockStreamID: Int32 = 0
@@ -181,6 +181,15 @@ class HTTP2Session {
     }
 
     // MARK: Frames as both sides count them
+
+    @inline(always)
+    final func headerBlockBegan(_ streamID: Int32, now: Int64) {
+        headerBlockStreamID = streamID
+        headerBlockSince = max(now, 1)
+    }
+
+    @inline(always)
+    final func headerBlockEnded() { headerBlockSince = 0 }
 
     /// A frame that is neither DATA nor HEADERS.
     final func frameBegan() {

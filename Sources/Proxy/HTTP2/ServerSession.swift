@@ -118,8 +118,7 @@ final class ServerSession: HTTP2Session {
 
     fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
         let streamID = unsafe frame.pointee.hd.stream_id
-        isInHeaderBlock = true
-        headerBlockStreamID = streamID
+        headerBlockBegan(streamID, now: workspace.use { $0.now })
         guard unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let owner else {
             _ = exchange(of: streamID)
             return
@@ -207,7 +206,7 @@ final class ServerSession: HTTP2Session {
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue:
-            isInHeaderBlock = false
+            headerBlockEnded()
             guard let exchange = exchange(of: header.stream_id) else { return }
             note(exchange) { flow in
                 if flow.hasHeaders {
@@ -286,7 +285,7 @@ final class ServerSession: HTTP2Session {
     }
 
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
-        if streamID == headerBlockStreamID { isInHeaderBlock = false }
+        if streamID == headerBlockStreamID { headerBlockEnded() }
         guard let exchange = exchange(of: streamID) else { return }
         current = nil
         workspace.use { $0.events.append(.downstreamClosed(exchange, code: code)) }

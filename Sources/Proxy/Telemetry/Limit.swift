@@ -8,7 +8,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     case preface, settingsAck, headerBlock, bodyIdle, stalledWriter, idle, connectionAge, drain
     case routeIdle, requestMessage, responseMessage, rateLimits
     case upstreamConnections, upstreamRequests, upstreamPending, upstreamConnect
-    case upstreamHandshake
+    case upstreamHandshake, upstreamHeaderBlock
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
     case upstreamInterimResponses, upstreamIdle, upstreamAdaptive, upstreamRetries
 
@@ -52,6 +52,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
         case .upstreamConnect: "upstream.connect"
         case .upstreamHandshake: "upstream.handshake"
         case .upstreamSettings: "upstream.settings"
+        case .upstreamHeaderBlock: "upstream.header_block"
         case .upstreamKeepalive: "upstream.keepalive_ack"
         case .upstreamHeaderList: "upstream.header_list"
         case .upstreamTrailers: "upstream.trailers"

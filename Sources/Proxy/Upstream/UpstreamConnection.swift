@@ -176,6 +176,7 @@ final class UpstreamConnection: Connection {
             cancelled.pingAcked()
         }
         if session.notes.streamsBegan > 0 { cancelled.serverSpoke() }
+        if session.headerBlockSince > 0 { schedule(nextDeadline, workspace) }
         if let resumption = tls?.takeResumption() { endpoint.use { $0.keep(resumption) } }
         if session.notes.settingsReceived, readiness == .greeting {
             readiness = .ready
@@ -270,7 +271,12 @@ final class UpstreamConnection: Connection {
             next = min(next, Self.after(readAt, timeouts.keepalive))
         }
         if unsentSince > 0 { next = min(next, Self.after(unsentSince, timeouts.unreadOutput)) }
+        if session.headerBlockSince > 0 { next = min(next, headerBlockDeadline) }
         return min(next, cancelled.deadline)
+    }
+
+    private var headerBlockDeadline: Int64 {
+        Self.after(session.headerBlockSince, timeouts.headerBlock)
     }
 
     /// A retired connection without attempts is ending already.
@@ -296,6 +302,11 @@ final class UpstreamConnection: Connection {
         if unsentSince > 0, now >= Self.after(unsentSince, timeouts.unreadOutput) {
             endReason = "the server took no bytes any more"
             tripped(.unreadOutput, worker)
+            return worker.doom(self)
+        }
+        if session.headerBlockSince > 0, now >= headerBlockDeadline {
+            endReason = "the server did not end a header block"
+            tripped(.upstreamHeaderBlock, worker)
             return worker.doom(self)
         }
         if pingSentAt > 0, now >= Self.after(pingSentAt, timeouts.keepaliveAck) {
