@@ -44,6 +44,10 @@ def script(connection):
             frames.answer(connection, stream)
 
 
+# The ports of those.
+SINKS = set()
+
+
 @contextlib.contextmanager
 def sink():
     """The port of somebody who takes whatever comes, and says nothing."""
@@ -62,7 +66,10 @@ def sink():
                 threading.Thread(target=drop, args=(taken[-1],), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1]
+    port = listener.getsockname()[1]
+    SINKS.add(port)
+    yield port
+    SINKS.discard(port)
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     for sock in [listener, *taken]:
@@ -165,7 +172,8 @@ def reset(stream):
 
 
 def paced(parts):
-    """Sends part by part and reads what comes: no more streams are open than are allowed."""
+    """Sends part by part, the next when the one before was handled: no more streams are open than
+    are allowed."""
 
     def run(port):
         client = dial(port)
@@ -174,7 +182,12 @@ def paced(parts):
             if client.closed:
                 client.closed = False
                 break
-            client.poll(0.004)
+            if port in SINKS:
+                continue
+            count = len(client.acks)
+            client.send_ping()
+            with contextlib.suppress(waiting.Late):
+                client.until(lambda count=count: len(client.acks) > count or client.goaways)
         return [client]
 
     return run
