@@ -10,3 +10,14 @@ public enum SocketAddress: Hashable, Sendable {
     /// A file, or after `@` an abstract name.
     case unix(path: String)
 }
+
+extension SocketAddress {
+    /// IPv6, or the IPv4 address that is mapped into it (RFC 4291, 2.5.5.2): a client that came to
+    /// `[::]` by IPv4.
+    public init(high: UInt64, low: UInt64, port: UInt16) {
+        self =
+            high == 0 && low >> 32 == 0xffff
+            ? .ipv4(address: UInt32(truncatingIfNeeded: low), port: port)
+            : .ipv6(high: high, low: low, port: port)
+    }
+}

@@ -17,6 +17,7 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "pem", fault: PEMProperty.fault),
         FuzzTarget(name: "address", fault: AddressProperty.fault),
         FuzzTarget(name: "dns", fault: DNSProperty.fault),
+        FuzzTarget(name: "proxy-header", fault: ProxyHeaderProperty.fault),
     ]
 
     public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
