@@ -115,6 +115,8 @@ public final class ListenerTerms: Sendable {
         /// Nil: nobody is believed about the client, and servers are told nothing of it.
         public var trustedProxies: TrustedProxies?
         public var rateLimits = RateLimits()
+        /// Nil: connections begin with the client's own bytes.
+        public var proxyProtocol: ProxyProtocol?
 
         public init() {}
     }

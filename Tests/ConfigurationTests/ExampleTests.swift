@@ -51,6 +51,10 @@ import Wire
             route: "reports", verdict: .forwarded,
             says: "  plans: domain shop of a service, by header x-tenant"),
         Question(
+            file: "config/load-balancer.yaml", listener: "edge", target: "orders.v1.Orders/Get",
+            route: "orders", verdict: .refused,
+            says: "source: as a PROXY header of version 2 from 10.0.0.0/28 says"),
+        Question(
             file: "config/faults.yaml", target: "orders.v1.Orders/Get",
             headers: ["x-test": "1"], route: "orders-tested", verdict: .forwarded,
             says: "  fault: 10% are answered with UNAVAILABLE or 503"),

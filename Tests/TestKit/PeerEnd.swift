@@ -71,6 +71,9 @@ class PeerEnd: SocketOwner {
         return (first, connection.time(ofByte: piece.upperBound - 1))
     }
 
+    /// Goes before everything else, TLS too.
+    func sayFirst(_ bytes: [UInt8]) { unsent = bytes }
+
     // MARK: For clients and origins
 
     func received(_ event: PeerEvent) {}

@@ -19,6 +19,8 @@ struct Scenario {
     /// Mutual TLS with clients, and with origins.
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
+    /// A balancer stands in front.
+    var proxyProtocol: ProxyHeader.Version?
     /// What each origin shows, with TLS.
     var originCredentials: [Mesh.Credential?] = []
     /// What is tried again beyond what no server has processed.
@@ -87,6 +89,7 @@ extension Scenario {
                 clients[client].calls[call].fields += Features.fields(&own)
             }
         }
+        if chance.hits(percent: 25) { proxyProtocol = chance.pick([.v1, .v2]) }
     }
 
     private mutating func showCertificates(_ chance: inout Chance) {

@@ -40,8 +40,11 @@ final class SimulatedClient {
         guard !isClosing, refusals < 3 else { return call.end(.notStarted, at: world.now) }
         if let last = connections.last, last.takesCalls { return last.begin(call) }
         let link = plan.links[min(connections.count, plan.links.count - 1)]
-        let socket = world.dial(address, from: source, link)
+        let header = world.proxyProtocol.map { BalancerHeader.bytes($0, for: source) }
+        let sender = header == nil ? source : BalancerHeader.sender
+        let socket = world.dial(address, from: sender, link)
         let connection = ClientConnection(.client, world, socket, plan.terms, plan.pace)
+        if let header { connection.sayFirst(header) }
         if world.clientsSpeakTLS { connection.secure(.client, showing: plan.credential) }
         connections.append(connection)
         connection.onEnd = { [self] waiting, wasConnected in

@@ -43,6 +43,7 @@ public final class Simulation {
         }
         world.clientsSpeakTLS = scenario.clientsSpeakTLS
         world.originsSpeakTLS = scenario.originsSpeakTLS
+        world.proxyProtocol = scenario.proxyProtocol
         world.retry = scenario.retry
         world.features = scenario.features
         oracle.learn(scenario)
@@ -55,6 +56,7 @@ public final class Simulation {
         simulation.oracle.isDirect = true
         simulation.world.originsSpeakTLS = simulation.world.clientsSpeakTLS
         simulation.world.showsLastingCertificates = true
+        simulation.world.proxyProtocol = nil
         let origin = simulation.origins[0]
         simulation.world.directDoor = { origin.accept($0, Place(upstream: 0, origin: 0)) }
         return simulation.run()

@@ -16,6 +16,8 @@ public final class World {
     /// What is spoken on the two hops; the scenario says.
     var clientsSpeakTLS = false
     var originsSpeakTLS = false
+    /// What a balancer between clients and the proxy says first.
+    var proxyProtocol: ProxyHeader.Version?
     var retry: RetryPlan?
     var features = Features()
     /// What the proxy did at its other side.

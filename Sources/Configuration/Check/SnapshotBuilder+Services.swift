@@ -41,6 +41,7 @@ extension SnapshotBuilder {
         intake.trustedProxies = fields[.trustedProxies].map {
             TrustedProxies(readRanges($0, "trusted proxies", min: 0))
         }
+        intake.proxyProtocol = readProxyProtocol(fields)
         intake.rateLimits = fields[.rateLimits].map(readListenerLimits) ?? .init()
         return intake
     }

@@ -73,7 +73,7 @@ enum RootKey: Int, LanguageKey {
 
 enum ListenerKey: Int, LanguageKey {
     case name, address, tls, paths, requestID, loops, limits, timeouts, trustedProxies,
-        rateLimits
+        proxyProtocol, proxyProtocolFrom, rateLimits
 
     static let table = makeTable("listener")
 
@@ -120,6 +120,17 @@ enum ListenerKey: Int, LanguageKey {
                 "Proxies in front, whose `x-forwarded-for` is believed; with this key, even empty, "
                     + "servers are told who the client is", byDefault: "nothing is believed or told"
             )
+        case .proxyProtocol:
+            Term(
+                "proxy_protocol", .choice(["off", "v1", "v2"]),
+                "Every connection begins with a PROXY header of that version, which says who the "
+                    + "client is",
+                byDefault: "off")
+        case .proxyProtocolFrom:
+            Term(
+                "proxy_protocol_from", .list(.range),
+                "The proxies in front that send it; nobody else may connect. Required with "
+                    + "`proxy_protocol`")
         case .rateLimits:
             Term(
                 "rate_limits", .list(.name),

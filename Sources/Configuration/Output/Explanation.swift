@@ -84,6 +84,7 @@ public struct Explanation: Sendable {
             "request: \(text(request.httpMethod)) \(text(request.path)) for "
                 + "'\(text(request.authority))', \(kind), at listener \(listener.name) "
                 + "(\(listener.address))")
+        if let rule = listener.intake.proxyProtocol { lines.append("source: \(rule.words)") }
         lines += notes
         guard isValid() else { return }
         explainLimits(listener.rateLimits.first, "rate limits first")

@@ -185,12 +185,16 @@ struct AdminPages {
     }
 
     private func connection(_ worker: Int, _ facts: ConnectionFacts) -> JSON {
-        .object([
+        var members: [(String, JSON)] = [
             ("worker", .number(worker)), ("id", .number(Int(facts.serial))),
             (facts.isDownstream ? "listener" : "upstream", .string(facts.name)),
-            ("peer", .string("\(facts.peer)")), ("streams", .number(facts.streams)),
-            ("unread_output", .bool(facts.hasUnsentOutput)),
-        ])
+            ("peer", .string("\(facts.peer)")),
+        ]
+        if let proxy = facts.proxy { members.append(("proxy", .string("\(proxy)"))) }
+        members += [
+            ("streams", .number(facts.streams)), ("unread_output", .bool(facts.hasUnsentOutput)),
+        ]
+        return .object(members)
     }
 
     /// What would become of the request that the body describes.

@@ -114,6 +114,10 @@ struct MetricsPage {
         page.family(errors, .counter, "Connections whose peers broke HTTP/2's rules.")
         page.sample(errors, [("by", "client")], total(.clientErrors))
         page.sample(errors, [("by", "upstream")], total(.serverErrors))
+        let refused = "weir_proxy_protocol_refused_total"
+        page.family(refused, .counter, "Connections ended for want of a PROXY header.")
+        page.sample(refused, [("reason", "sender")], total(.proxySendersRefused))
+        page.sample(refused, [("reason", "header")], total(.proxyHeadersRefused))
         page.family(
             "weir_accept_exhausted_total", .counter,
             "Times that accepting rested as no descriptor was left.")

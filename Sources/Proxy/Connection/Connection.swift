@@ -20,8 +20,9 @@ class Connection {
     private static let readsPerTurn = 4
 
     let tag: PollTag
-    let peer: SocketAddress
-    let packedPeer: PackedAddress
+    /// Whoever is at its other end, or whom a proxy there speaks for.
+    private(set) final var peer: SocketAddress
+    private(set) final var packedPeer: PackedAddress
     /// Its number among the worker's.
     let serial: UInt32
     private let session: HTTP2Session
@@ -52,6 +53,12 @@ class Connection {
         self.session = session
     }
 
+    /// A proxy at the other end has said whose connection it passes on.
+    final func announce(_ client: SocketAddress) {
+        peer = client
+        packedPeer = PackedAddress(client)
+    }
+
     /// Speaks TLS from here on.
     final func secure(_ tls: TLSSession) { self.tls = tls }
 
@@ -65,6 +72,10 @@ class Connection {
 
     /// A read was processed: looks at what was noted about the connection as a whole.
     func noted(_ worker: Worker) {}
+
+    /// Takes off what a proxy in front says first. Gives how many bytes are left, which are then at
+    /// the buffer's front; nil where the connection is to end for what was said.
+    func takeAnnouncement(_ buffer: ReadBuffer, _ count: Int, _ worker: Worker) -> Int? { count }
 
     /// Looks at a connection's first bytes; false where the session is not to have them.
     func greet(_ bytes: Span<UInt8>, _ worker: Worker) -> Bool { true }
@@ -149,7 +160,13 @@ class Connection {
     }
 
     private func feed(_ worker: Worker, _ count: Int) -> Fed {
-        if isGreeting, !worker.workspace.input.use(count, { greet($0, worker) }) { return .open }
+        var count = count
+        if isGreeting {
+            let input = worker.workspace.input
+            guard let rest = takeAnnouncement(input, count, worker) else { return .ended }
+            if rest == 0 || !input.use(rest, { greet($0, worker) }) { return .open }
+            count = rest
+        }
         let received = session.receive(worker.workspace.input, count)
         worker.process()
         if state != .open { return .open }
@@ -181,8 +198,14 @@ class Connection {
     private func open(_ worker: Worker, _ count: Int) -> Fed {
         guard let tls else { return .ended }
         let workspace = worker.workspace
-        tls.lend(workspace.ciphertext, count)
-        if !tls.isEstablished {
+        if tls.isEstablished {
+            tls.lend(workspace.ciphertext, count)
+        } else {
+            guard let rest = takeAnnouncement(workspace.ciphertext, count, worker) else {
+                return .ended
+            }
+            if rest == 0 { return .open }
+            tls.lend(workspace.ciphertext, rest)
             guard shakeHands(tls, worker) else { return .ended }
             guard tls.isEstablished else { return .open }
         }
@@ -265,13 +288,16 @@ class Connection {
         return true
     }
 
+    /// The proxy at the other end, where it speaks for `peer`.
+    var sender: SocketAddress? { nil }
+
     /// The listener's or the upstream's name.
     var ownerName: String { "" }
 
     var facts: ConnectionFacts {
         ConnectionFacts(
             serial: serial, isDownstream: self is DownstreamConnection, name: ownerName, peer: peer,
-            streams: streamCount, hasUnsentOutput: unsentSince > 0)
+            proxy: sender, streams: streamCount, hasUnsentOutput: unsentSince > 0)
     }
 
     /// Who this is, for the log.

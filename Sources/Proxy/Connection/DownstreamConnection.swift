@@ -14,6 +14,10 @@ final class DownstreamConnection: Connection {
     @safe @exclusivity(unchecked) private(set) var exchanges: [Borrowed<Exchange>] = []
     /// Who is at its other end, as access rules see it.
     private(set) var caller: AccessCaller
+    /// What a proxy in front is to say first; nil once it has, and where nothing is to be said.
+    private var announcement: ProxyAnnouncement?
+    /// That proxy, where it has said that the client is somebody else.
+    private var announcer: SocketAddress?
     private var drain = ConnectionDrain()
     private var preface = ClientPreface()
     private var hasSpoken = false
@@ -44,6 +48,7 @@ final class DownstreamConnection: Connection {
         timeouts = terms.timeouts
         self.listener = listener
         caller = AccessCaller(at: peer)
+        announcement = terms.intake.proxyProtocol.map { ProxyAnnouncement($0.version) }
         session = ServerSession(workspace, terms.limits)
         openedAt = workspace.now
         beganAt = workspace.now
@@ -99,7 +104,12 @@ final class DownstreamConnection: Connection {
         }
     }
 
-    override func describe() -> String { "listener=\(listener.terms.name) peer=\(peer)" }
+    override var sender: SocketAddress? { announcer }
+
+    override func describe() -> String {
+        let proxy = announcer.map { " proxy=\($0)" } ?? ""
+        return "listener=\(listener.terms.name) peer=\(peer)\(proxy)"
+    }
 
     // MARK: TLS
 
@@ -211,6 +221,26 @@ final class DownstreamConnection: Connection {
     }
 
     // MARK: What speaks
+
+    override func takeAnnouncement(
+        _ buffer: ReadBuffer, _ count: Int, _ worker: Worker
+    ) -> Int? {
+        switch buffer.use(count, { announcement?.received($0) }) {
+        case nil: return count
+        case .undecided: return 0
+        case .refused(let fault):
+            worker.refusedAnnouncement(of: self, "\(fault)")
+            return nil
+        case .announced(let client, let used):
+            announcement = nil
+            if let client {
+                announcer = peer
+                announce(client)
+                caller = AccessCaller(at: client)
+            }
+            return buffer.removeFirst(used, of: count)
+        }
+    }
 
     override func greet(_ bytes: Span<UInt8>, _ worker: Worker) -> Bool {
         if preface.isRefused { return false }
@@ -336,7 +366,8 @@ final class DownstreamConnection: Connection {
     private func end(_ limit: Limit, _ code: HTTP2Code, _ worker: Worker) {
         tripped(limit, worker)
         session.terminate(code: code, limit: limit)
-        if unsentSince > 0 { return worker.doom(self) }
+        // Who has not said whose connection it is cannot be told anything.
+        if unsentSince > 0 || announcement != nil { return worker.doom(self) }
         if finish(worker, patience: 0) == .ended { worker.doom(self) }
     }
 
@@ -386,6 +417,10 @@ final class DownstreamConnection: Connection {
     // MARK: The end
 
     override func ended(_ worker: Worker) {
+        if let announcement {
+            endHandshake()
+            if announcement.hasBegun { worker.refusedAnnouncement(of: self, "it is cut short") }
+        }
         if isShakingHands {
             handshakeFailed(.openSSL("the connection ended before its handshake"), worker)
         }

@@ -49,6 +49,11 @@ extension Worker {
     }
 
     func adopt(_ descriptor: Int32, _ peer: SocketAddress, _ listener: Listener) {
+        if let rule = listener.terms.intake.proxyProtocol, !rule.admits(IPAddress(peer)) {
+            refuseSender(peer, listener)
+            workspace.system.close(descriptor)
+            return loads.ended(index)
+        }
         guard listener.connections.value < listener.terms.limits.connections else {
             exceeded(.connections, "listener=\(listener.terms.name)")
             workspace.system.close(descriptor)
@@ -87,6 +92,18 @@ extension Worker {
             ? "a TLS handshake on a cleartext listener, which was closed"
             : "a client speaks HTTP/1, and was answered with 505"
         warnRarely("\(words) \(connection.describe())")
+    }
+
+    /// Somebody connects who may not say who a client is, where nobody else is served.
+    private func refuseSender(_ peer: SocketAddress, _ listener: Listener) {
+        workspace.counters.add(.proxySendersRefused)
+        warnRarely("PROXY sender refused listener=\(listener.terms.name) peer=\(peer)")
+    }
+
+    /// What comes first on a connection is not the header that is asked for.
+    func refusedAnnouncement(of connection: DownstreamConnection, _ reason: String) {
+        workspace.counters.add(.proxyHeadersRefused)
+        warnRarely("PROXY header refused \(connection.describe()) reason=\"\(reason)\"")
     }
 
     /// What clients may cause as often as they like: logged at most once a second.

@@ -140,6 +140,13 @@ final class ReadBuffer {
         unsafe body(Span(_unsafeBytes: bytes(count)))
     }
 
+    /// Moves what is behind the first `used` of `count` bytes to the front; gives how many that is.
+    func removeFirst(_ used: Int, of count: Int) -> Int {
+        precondition(used >= 0 && used <= count && count <= capacity, "more than was read")
+        unsafe start.copyMemory(from: start + used, byteCount: count - used)
+        return count - used
+    }
+
     @unsafe
     func bytes(_ count: Int) -> UnsafeRawBufferPointer {
         precondition(count >= 0 && count <= capacity, "more than was read")

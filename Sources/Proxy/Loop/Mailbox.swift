@@ -97,6 +97,8 @@ public struct ConnectionFacts: Sendable {
     /// Of the listener or the upstream.
     public let name: String
     public let peer: SocketAddress
+    /// The proxy at the other end, where it has said that `peer` is the client.
+    public let proxy: SocketAddress?
     public let streams: Int
     /// Its socket does not take what it is sent.
     public let hasUnsentOutput: Bool

@@ -21,6 +21,8 @@ public final class Counters: Sendable {
         case http1Clients, tlsClients
         /// Connections whose peers broke HTTP/2's rules.
         case clientErrors, serverErrors
+        /// Connections that are not a proxy's, or do not begin with its header, where that is due.
+        case proxySendersRefused, proxyHeadersRefused
         /// Requests refused, and idle clients told to go, as there was too much to do.
         case overloadRefusals, overloadDepartures
         /// Of routes' own.

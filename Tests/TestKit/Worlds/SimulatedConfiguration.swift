@@ -33,6 +33,7 @@ struct SimulatedConfiguration {
         let server = "{identities: [self], clients: \(clients), trust: [mesh.example]}"
         var text = "listeners:\n"
         text += "  - {name: local, address: 127.0.0.1:8080, timeouts: {handshake: 60s}"
+        text += world.proxyProtocol.map(BalancerHeader.listenerText) ?? ""
         text += world.features.rates?.listenerText ?? ""
         text += world.clientsSpeakTLS ? ", tls: \(server)}\n" : "}\n"
         return text + "  - {name: elsewhere, address: 127.0.0.1:8081}\n"
