@@ -94,12 +94,13 @@ extension ExchangeEnd {
             fault = .client
             return
         }
-        if farewell.isTerminated {
+        let hasBroken = farewell.limit == nil && farewell.sentCode != HTTP2Code.noError.rawValue
+        if farewell.isTerminated, !hasBroken {
             reason = .connectionEnded
             limit = farewell.limit
             fault = farewell.limit == .drain ? .weir : .client
             reset = Reset(frame: .goAway, by: .weir, code: farewell.sentCode)
-        } else if farewell.sentCode != HTTP2Code.noError.rawValue {
+        } else if hasBroken {
             reason = .protocolError
             fault = .client
             reset = Reset(frame: .goAway, by: .weir, code: farewell.sentCode)
