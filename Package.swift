@@ -71,8 +71,9 @@ let package = Package(
             exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ProxyTests",
-            dependencies: ["Proxy", "Configuration", "Identity", "Rules", "Wire", "TestKit"],
-            swiftSettings: settings),
+            dependencies: [
+                "Proxy", "Configuration", "Identity", "Rules", "Wire", "TestKit", "CNghttp2",
+            ], swiftSettings: settings),
         .testTarget(
             name: "ControlTests",
             dependencies: ["Control", "Proxy", "Configuration", "Rules", "Wire", "CLinux"],

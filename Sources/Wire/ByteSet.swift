@@ -37,6 +37,14 @@ struct ByteSet {
     static var dottedName: Self { Self(low: 0x03ff_4000_0000_0000, high: 0x07ff_fffe_87ff_fffe) }
     /// `A-Z a-z 0-9 - . _ ~` (RFC 3986, 2.3).
     static var unreserved: Self { Self(low: 0x03ff_6000_0000_0000, high: 0x47ff_fffe_87ff_fffe) }
+    /// `A-Z a-z`.
+    static var letters: Self { Self(low: 0, high: 0x07ff_fffe_07ff_fffe) }
+    /// `A-Z a-z 0-9 + - .` (RFC 3986, 3.1).
+    static var scheme: Self { Self(low: 0x03ff_6800_0000_0000, high: 0x07ff_fffe_07ff_fffe) }
+    /// What tokens are made of (RFC 9110, 5.6.2).
+    static var token: Self { Self(low: 0x03ff_6cfa_0000_0000, high: 0x57ff_ffff_c7ff_fffe) }
+    /// The same without capitals.
+    static var fieldName: Self { Self(low: 0x03ff_6cfa_0000_0000, high: 0x57ff_ffff_c000_0000) }
     /// What a query may hold unexamined: 0x21 to 0x7e but `#` and `%`.
     static var plainQuery: Self { Self(low: 0xffff_ffd6_0000_0000, high: 0x7fff_ffff_ffff_ffff) }
     /// What a path may hold unexamined: the same but `. / ; ? \`.

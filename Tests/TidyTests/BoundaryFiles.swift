@@ -13,6 +13,7 @@ enum BoundaryFiles {
         "Sources/Wire/Span+Word.swift",
         "Sources/weir/Linux*",
         "Tests/ControlTests/Linux*",
+        "Tests/ProxyTests/HTTP2/LibraryMessagingTests.swift",
         "Tests/ProxyTests/Loop/*",
         "Tests/Fuzz/Sources/fuzz/Entry.swift",
         "Tests/Simulation/Exit.swift",

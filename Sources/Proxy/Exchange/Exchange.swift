@@ -123,7 +123,7 @@ final class Exchange {
     // MARK: What nghttp2 received
 
     /// Stores a field of the request's header block, or counts it where it is over a limit.
-    @inline(always)
+    @inline(never)
     func requestFieldReceived(
         _ name: ByteView, _ value: ByteView, _ flags: UInt8, _ pool: BlockPool
     ) -> FieldVerdict {
@@ -131,6 +131,10 @@ final class Exchange {
         request.listBytes &+= name.count &+ value.count &+ 32
         fieldCount &+= 1
         let token = name.use(HeaderToken.of)
+        let verdict = name.use { name in
+            value.use { request.check.requestField(token, name, $0) }
+        }
+        guard verdict == .fine else { return .malformed }
         if token == .contentType, value.use(ContentType.isGRPC) { head.isGRPC = true }
         if request.listBytes > listBytesMax || fieldCount > fieldsMax {
             head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
@@ -168,8 +172,8 @@ final class Exchange {
             return isAbuse ? .abusive : .refused
         }
         let token = name.use(HeaderToken.of)
-        // RFC 9110, 6.5.1: what frames a message has no place behind it.
-        if token == .contentLength || token == .host { return .malformed }
+        let verdict = name.use { name in value.use { request.check.trailer(token, name, $0) } }
+        guard verdict == .fine else { return .malformed }
         if token.isStrippedFromClients || token.isHopByHop { return .taken }
         // RFC 9110, 6.5.1: nor has what says who is asking.
         if token == .authorization { return .taken }
@@ -177,6 +181,21 @@ final class Exchange {
             copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
     }
+
+    /// A header block is whole; false where the request is malformed with it.
+    @inline(always)
+    func requestBlockReceived(isEnd: Bool) -> Bool {
+        if request.check.fault != nil { return false }
+        if request.flow.hasHeaders {
+            return request.check.trailersEnded(isEnd: isEnd) && request.isWholeBody
+        }
+        let isConnect = request.headers.value(at: head.method)?.equals("CONNECT") ?? false
+        return request.check.requestBlockEnded(isConnect: isConnect)
+            && (!isEnd || request.isWholeBody)
+    }
+
+    /// Its response has no body (RFC 9110, 9.3.2).
+    var isHead: Bool { request.headers.value(at: head.method)?.equals("HEAD") ?? false }
 
     // MARK: What was passed on
 

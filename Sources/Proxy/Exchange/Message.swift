@@ -1,3 +1,5 @@
+internal import Wire
+
 /// One direction of an exchange: what arrived of it, and is still to be passed on or may have to be
 /// passed on again.
 struct Message: ~Copyable {
@@ -5,6 +7,7 @@ struct Message: ~Copyable {
     var trailers = HeaderBlock()
     var body = BodyQueue()
     var flow = MessageFlow()
+    var check = MessageCheck()
     /// Header bytes of the block that arrives, counted as RFC 9113, 6.5.2 does.
     var listBytes = 0
     var receivedBytes: Int64 = 0
@@ -17,6 +20,17 @@ struct Message: ~Copyable {
 
     /// True where bytes came that were not passed on yet.
     var hasUnpassed: Bool { passed != body.total }
+
+    /// Whether the body may go on with so many bytes, and has not before.
+    @inline(always)
+    mutating func admits(_ byteCount: Int) -> Bool {
+        check.fault == nil && check.bodyReceived(receivedBytes &+ Int64(byteCount))
+    }
+
+    /// Whether the body may end here.
+    var isWholeBody: Bool {
+        mutating get { check.fault == nil && check.ended(receivedBytes) }
+    }
 
     @inline(always)
     mutating func bodyReceived(_ bytes: RawSpan, _ pool: SegmentPool, now: Int64) {
@@ -53,6 +67,7 @@ struct Message: ~Copyable {
         trailers = HeaderBlock()
         body.reset(returning: pool)
         flow = MessageFlow()
+        check = MessageCheck()
         listBytes = 0
         receivedBytes = 0
         receivedAt = 0

@@ -4,8 +4,8 @@
 ///     sink:    unopened -> flowing <-> waiting -> finished
 ///
 /// The source is the stream that the message arrives on, the sink the one it is passed on to.
-/// Our bug: `portion` before `advance` opened the sink. The peer's errors: none, nghttp2 has
-/// refused them. Ignored: whatever arrives after `discard`.
+/// Our bug: `portion` before `advance` opened the sink. The peer's errors: none,
+/// `MessageCheck` has found them. Ignored: whatever arrives after `discard`.
 struct MessageFlow {
     enum Action: Equatable { case none, submitHeaders, submitHeadersOnly, resume }
     enum Portion: Equatable { case wait, more(Int), last(Int), lastBeforeTrailers(Int) }

@@ -2,8 +2,8 @@ internal import Configuration
 internal import Rules
 internal import Wire
 
-/// Judges a request whose header block is whole. What nghttp2 refuses by itself (RFC 9113, 8.2 and
-/// 8.3) never comes here.
+/// Judges a request whose header block is whole. What is malformed by RFC 9113, 8.2 and 8.3, never
+/// comes here: `MessageCheck` has found it.
 enum RequestCheck {
     enum Verdict {
         case fine(serviceEnd: Int)
@@ -55,7 +55,6 @@ enum RequestCheck {
             ProxyError(.pathTooLong, .downstream, "the request's path is too long", limit: .path)
         case .repeatedContentType: ProxyError(.malformed, .downstream, "content-type is repeated")
         case .repeatedTimeout: ProxyError(.malformed, .downstream, "grpc-timeout is repeated")
-        case .repeatedHost: ProxyError(.malformed, .downstream, "host is repeated")
         }
     }
 

@@ -6,7 +6,7 @@ struct RequestHead: BitwiseCopyable {
     /// What is wrong with a request, found before its path or route were looked at.
     enum Fault: BitwiseCopyable {
         case headerList, headerFields, path
-        case repeatedContentType, repeatedTimeout, repeatedHost
+        case repeatedContentType, repeatedTimeout
     }
 
     private static var absent: Int16 { -1 }
@@ -44,9 +44,7 @@ struct RequestHead: BitwiseCopyable {
         case .authorization:
             if authorization >= 0 { hasSeveralAuthorizations = true }
             authorization = place
-        case .host:
-            if host >= 0 { found(.repeatedHost) }
-            host = place
+        case .host: host = place
         case .contentType:
             if contentType >= 0 { found(.repeatedContentType) }
             contentType = place

@@ -170,7 +170,10 @@ extension Worker {
     private func resetError(_ attempt: Attempt, _ received: UInt32, goAway: UInt32) -> ProxyError {
         let code = HTTP2Code(received: received)
         var error: ProxyError
-        if code == .refusedStream || attempt.failedToSend {
+        if let fault = attempt.response.check.fault {
+            let words = "the response is malformed: \(fault.words)"
+            error = ProxyError(.upstreamReset, .upstream, words, code: code)
+        } else if code == .refusedStream || attempt.failedToSend {
             error = ProxyError(.refused, .upstream, "the server refused the stream", code: code)
         } else {
             let words = "the server reset the stream with \(code)"

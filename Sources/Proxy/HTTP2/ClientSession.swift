@@ -55,6 +55,7 @@ final class ClientSession: HTTP2Session {
         return current
     }
 
+    @inline(never)
     fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
         let now = workspace.use { $0.now }
         headerBlockBegan(unsafe frame.pointee.hd.stream_id, now: now)
@@ -63,7 +64,7 @@ final class ClientSession: HTTP2Session {
         _ = attempt(of: unsafe frame.pointee.hd.stream_id)
     }
 
-    @inline(always)
+    @inline(never)
     fileprivate func headerReceived(
         _ streamID: Int32, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
@@ -73,9 +74,11 @@ final class ClientSession: HTTP2Session {
             blocks.use { pool in attempt.responseFieldReceived(name, value, flags, pool) }
         }
         if verdict == .abusive { trip(.upstreamHeaderList) }
+        if verdict == .malformed { reset(streamID, code: .protocolError) }
         return verdict == .taken
     }
 
+    @inline(never)
     fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
         let header = unsafe frame.pointee.hd
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
@@ -83,12 +86,18 @@ final class ClientSession: HTTP2Session {
         case NGHTTP2_HEADERS.rawValue:
             headerBlockEnded()
             guard let attempt = attempt(of: header.stream_id) else { return }
-            note(attempt) { $0.responseBlockReceived(isEnd: isEnd) }
+            note(attempt) { attempt in
+                if attempt.responseBlockReceived(isEnd: isEnd) { return }
+                reset(header.stream_id, code: .protocolError)
+            }
         case NGHTTP2_DATA.rawValue:
             let padding = unsafe frame.pointee.data.padlen
             trip(budget.dataReceived(isEmpty: header.length <= padding && !isEnd))
             guard isEnd, let attempt = attempt(of: header.stream_id) else { return }
-            note(attempt) { $0.response.flow.endReceived() }
+            note(attempt) { attempt in
+                if attempt.response.isWholeBody { return attempt.response.flow.endReceived() }
+                reset(header.stream_id, code: .protocolError)
+            }
         case NGHTTP2_SETTINGS.rawValue:
             settingsFrameReceived(isAck: header.isAck)
             streamsMax = Int(
@@ -109,9 +118,13 @@ final class ClientSession: HTTP2Session {
         }
     }
 
+    @inline(never)
     fileprivate func bodyReceived(_ streamID: Int32, _ bytes: RawSpan) {
         dataReceived(bytes.byteCount)
         guard let attempt = attempt(of: streamID) else { return }
+        guard attempt.use({ $0.admitsBody(bytes.byteCount) }) else {
+            return reset(streamID, code: .protocolError)
+        }
         let now = workspace.use { $0.now }
         segments.use { pool in
             attempt.use { attempt in
@@ -140,6 +153,7 @@ final class ClientSession: HTTP2Session {
         }
     }
 
+    @inline(never)
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
         if streamID == headerBlockStreamID { headerBlockEnded() }
         guard let attempt = attempt(of: streamID) else { return }
@@ -218,7 +232,7 @@ private func withSession(
     _ userData: UnsafeMutableRawPointer?, _ body: (ClientSession) -> Void
 ) -> CInt {
     guard let userData = unsafe userData else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
-    unsafe Borrowed<ClientSession>(userData).use { body($0) }
+    unsafe Borrowed<ClientSession>(userData).use(body)
     return 0
 }
 
@@ -238,9 +252,11 @@ extension SessionCallbacks {
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
             _, frame, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.headersBegan(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ClientSession>(userData).use { unsafe $0.headersBegan(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
             _, frame, name, nameCount, value, valueCount, flags, userData in
@@ -256,9 +272,11 @@ extension SessionCallbacks {
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
             _, frame, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameReceived(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ClientSession>(userData).use { unsafe $0.frameReceived(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
             _, _, streamID, data, count, userData in
@@ -277,15 +295,19 @@ extension SessionCallbacks {
     private func setClientSending(_ callbacks: OpaquePointer?) {
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) {
             _, frame, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameSent(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ClientSession>(userData).use { unsafe $0.frameSent(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {
             _, frame, _, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameNotSent(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ClientSession>(userData).use { unsafe $0.frameNotSent(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
             _, _, frameHeader, count, source, userData in

@@ -116,6 +116,7 @@ final class ServerSession: HTTP2Session {
         return current
     }
 
+    @inline(never)
     fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
         let streamID = unsafe frame.pointee.hd.stream_id
         headerBlockBegan(streamID, now: workspace.use { $0.now })
@@ -137,10 +138,12 @@ final class ServerSession: HTTP2Session {
         currentID = streamID
     }
 
-    @inline(always)
+    @inline(never)
     fileprivate func headerReceived(
-        _ streamID: Int32, isRequest: Bool, _ name: ByteView, _ value: ByteView, flags: UInt8
+        _ frame: UnsafePointer<nghttp2_frame>, _ name: ByteView, _ value: ByteView, flags: UInt8
     ) -> Bool {
+        let streamID = unsafe frame.pointee.hd.stream_id
+        let isRequest = unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
         // Looked up again: a block may arrive in several reads, with other streams' frames between.
         guard let owner = exchange(of: streamID) else { return true }
         let verdict = owner.use { exchange in
@@ -153,13 +156,8 @@ final class ServerSession: HTTP2Session {
         switch verdict {
         case .taken: return true
         case .malformed:
-            reset(streamID, code: .protocolError)
-            let words = "the request's trailers have a field that belongs before them"
-            noteError(owner, ProxyError(.malformed, .downstream, words))
-            owner.use { exchange in
-                segments.use { exchange.request.discard(returning: $0) }
-            }
-            return true
+            malformed(streamID, owner)
+            return false
         case .refused:
             let limit: Limit = isRequest ? .headerList : .trailers
             let words = "the request's \(isRequest ? "headers" : "trailers") are too large"
@@ -171,6 +169,19 @@ final class ServerSession: HTTP2Session {
         case .abusive:
             trip(isRequest ? .headerList : .trailers)
             return false
+        }
+    }
+
+    /// The request breaks RFC 9113, 8: nothing more of it is passed on.
+    private func malformed(_ streamID: Int32, _ owner: Borrowed<Exchange>) {
+        reset(streamID, code: .protocolError)
+        owner.use { exchange in
+            guard let fault = exchange.request.check.fault else { return }
+            var error = ProxyError(.malformed, .downstream, "\(fault.words)")
+            let code = HTTP2Code.protocolError.rawValue
+            error.reset = ExchangeEnd.Reset(frame: .resetStream, by: .weir, code: code)
+            noteError(owner, error)
+            segments.use { exchange.request.discard(returning: $0) }
         }
     }
 
@@ -201,6 +212,7 @@ final class ServerSession: HTTP2Session {
         workspace.use { $0.events.append(.downstreamClosed(exchange, code: code)) }
     }
 
+    @inline(never)
     fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
         let header = unsafe frame.pointee.hd
         let isEnd = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
@@ -208,6 +220,9 @@ final class ServerSession: HTTP2Session {
         case NGHTTP2_HEADERS.rawValue:
             headerBlockEnded()
             guard let exchange = exchange(of: header.stream_id) else { return }
+            guard exchange.use({ $0.requestBlockReceived(isEnd: isEnd) }) else {
+                return malformed(header.stream_id, exchange)
+            }
             note(exchange) { flow in
                 if flow.hasHeaders {
                     flow.trailersReceived()
@@ -220,6 +235,9 @@ final class ServerSession: HTTP2Session {
             let padding = unsafe frame.pointee.data.padlen
             trip(budget.dataReceived(isEmpty: header.length <= padding && !isEnd))
             guard isEnd, let exchange = exchange(of: header.stream_id) else { return }
+            guard exchange.use({ $0.request.isWholeBody }) else {
+                return malformed(header.stream_id, exchange)
+            }
             note(exchange) { $0.endReceived() }
         case NGHTTP2_SETTINGS.rawValue:
             settingsFrameReceived(isAck: header.isAck)
@@ -244,9 +262,13 @@ final class ServerSession: HTTP2Session {
         }
     }
 
+    @inline(never)
     fileprivate func bodyReceived(_ streamID: Int32, _ bytes: RawSpan) {
         dataReceived(bytes.byteCount)
         guard let exchange = exchange(of: streamID) else { return }
+        guard exchange.use({ $0.request.admits(bytes.byteCount) }) else {
+            return malformed(streamID, exchange)
+        }
         let now = workspace.use { $0.now }
         segments.use { pool in
             exchange.use { exchange in
@@ -284,6 +306,7 @@ final class ServerSession: HTTP2Session {
         exchange(of: streamID)?.use { $0.account.end.sawReset(by: side, code: code) }
     }
 
+    @inline(never)
     fileprivate func streamClosed(_ streamID: Int32, code: UInt32) {
         if streamID == headerBlockStreamID { headerBlockEnded() }
         guard let exchange = exchange(of: streamID) else { return }
@@ -293,7 +316,7 @@ final class ServerSession: HTTP2Session {
 
     // MARK: Noting what was sent
 
-    @inline(always)
+    @inline(never)
     fileprivate func frameSent(_ frame: UnsafePointer<nghttp2_frame>) {
         let header = unsafe frame.pointee.hd
         countFrameSent(header.type)
@@ -402,7 +425,7 @@ private func withSession(
     _ userData: UnsafeMutableRawPointer?, _ body: (ServerSession) -> Void
 ) -> CInt {
     guard let userData = unsafe userData else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
-    unsafe Borrowed<ServerSession>(userData).use { body($0) }
+    unsafe Borrowed<ServerSession>(userData).use(body)
     return 0
 }
 
@@ -427,35 +450,38 @@ extension SessionCallbacks {
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
             _, frame, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.headersBegan(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ServerSession>(userData).use { unsafe $0.headersBegan(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
             _, frame, name, nameCount, value, valueCount, flags, userData in
             guard let frame = unsafe frame, let userData = unsafe userData else {
                 return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
-            let isRequest = unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
-            let streamID = unsafe frame.pointee.hd.stream_id
             let isTaken = unsafe Borrowed<ServerSession>(userData).use { session in
                 unsafe session.headerReceived(
-                    streamID, isRequest: isRequest, ByteView(name, nameCount),
-                    ByteView(value, valueCount), flags: flags)
+                    frame, ByteView(name, nameCount), ByteView(value, valueCount), flags: flags)
             }
             return isTaken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
             _, frame, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameReceived(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ServerSession>(userData).use { unsafe $0.frameReceived(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {
             _, frame, error, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameRefused(frame, error) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ServerSession>(userData).use { unsafe $0.frameRefused(frame, error) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
             _, _, streamID, data, count, userData in
@@ -474,15 +500,19 @@ extension SessionCallbacks {
     private func setServerSending(_ callbacks: OpaquePointer?) {
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) {
             _, frame, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameSent(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ServerSession>(userData).use { unsafe $0.frameSent(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {
             _, frame, _, userData in
-            unsafe withSession(userData) { session in
-                if let frame = unsafe frame { unsafe session.frameNotSent(frame) }
+            guard let frame = unsafe frame, let userData = unsafe userData else {
+                return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }
+            unsafe Borrowed<ServerSession>(userData).use { unsafe $0.frameNotSent(frame) }
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
             _, _, frameHeader, count, source, userData in

@@ -1,3 +1,4 @@
+internal import CNghttp2
 internal import Glibc
 
 /// Memory for everything short-lived: nghttp2's allocations and header arenas. One per worker.
@@ -17,25 +18,39 @@ final class BlockPool {
     /// Small blocks kept for reuse; what is freed beyond goes back to malloc.
     private static let keptBytesMax = 8 << 20
 
-    private let freeBlocks: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    /// What nearly every call needs and nothing else, where C callbacks find it without an object:
+    /// a worker makes 30 such calls for each call that it forwards.
+    @unsafe
+    private struct Shelf {
+        let freeBlocks: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+        let pagesStart: UInt
+        /// Bytes of small blocks that wait for reuse.
+        var keptBytes = 0
+        let pool: Unmanaged<BlockPool>
+    }
+
+    private let shelf: UnsafeMutablePointer<Shelf>
     private let pages: PageRange
-    private let pagesStart: UInt
-    /// Of small blocks: bytes that were got from malloc, and those of them that wait for reuse.
+    /// Bytes of small blocks that were got from malloc.
     private var ownedBytes = 0
-    private var keptBytes = 0
 
     /// Bytes of small blocks handed out and not yet returned, for the census.
-    var usedBytes: Int { ownedBytes - keptBytes }
+    var usedBytes: Int { unsafe ownedBytes - shelf.pointee.keptBytes }
 
     init() {
         let classes = Self.smallBytesMax / Self.granuleBytes + 1
-        unsafe freeBlocks = .allocate(capacity: classes)
+        let freeBlocks = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: classes)
         unsafe freeBlocks.initialize(repeating: nil, count: classes)
         pages = PageRange()
-        pagesStart = pages.firstAddress
+        unsafe shelf = .allocate(capacity: 1)
+        unsafe shelf.initialize(
+            to: Shelf(
+                freeBlocks: freeBlocks, pagesStart: pages.firstAddress,
+                pool: .passUnretained(self)))
     }
 
     deinit {
+        let freeBlocks = unsafe shelf.pointee.freeBlocks
         for sizeClass in 0...Self.smallBytesMax / Self.granuleBytes {
             while let block = unsafe freeBlocks[sizeClass] {
                 unsafe freeBlocks[sizeClass] = block.load(as: UnsafeMutableRawPointer?.self)
@@ -43,20 +58,42 @@ final class BlockPool {
             }
         }
         unsafe freeBlocks.deallocate()
+        unsafe shelf.deallocate()
     }
 
-    @inline(always)
+    @inline(never)
     func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? {
-        let sizeClass = (byteCount &+ (Self.granuleBytes - 1)) / Self.granuleBytes
-        guard sizeClass <= Self.smallBytesMax / Self.granuleBytes else {
-            return unsafe allocateLarge(byteCount)
-        }
-        guard let block = unsafe freeBlocks[sizeClass] else {
-            return unsafe fresh(sizeClass &* Self.granuleBytes, sizeClass: sizeClass)
-        }
-        unsafe freeBlocks[sizeClass] = block.load(as: UnsafeMutableRawPointer?.self)
-        keptBytes &-= sizeClass &* Self.granuleBytes
+        unsafe Self.take(byteCount, shelf)
+    }
+
+    /// Nearly always a block that waits for reuse; all else is kept out of the way of that.
+    @inline(always)
+    private static func take(
+        _ byteCount: Int, _ shelf: UnsafeMutablePointer<Shelf>
+    ) -> UnsafeMutableRawPointer? {
+        let granule = UInt(granuleBytes)
+        let sizeClass = UInt(bitPattern: byteCount &+ (granuleBytes - 1)) / granule
+        let freeBlocks = unsafe shelf.pointee.freeBlocks
+        guard sizeClass <= smallBytesMax / granuleBytes,
+            let block = unsafe freeBlocks[Int(bitPattern: sizeClass)]
+        else { return unsafe allocateSlowly(byteCount, shelf) }
+        unsafe freeBlocks[Int(bitPattern: sizeClass)] =
+            block.load(as: UnsafeMutableRawPointer?.self)
+        unsafe shelf.pointee.keptBytes &-= Int(bitPattern: sizeClass &* granule)
         return unsafe block
+    }
+
+    @inline(never)
+    private static func allocateSlowly(
+        _ byteCount: Int, _ shelf: UnsafeMutablePointer<Shelf>
+    ) -> UnsafeMutableRawPointer? {
+        unsafe shelf.pointee.pool._withUnsafeGuaranteedRef { pool in
+            let sizeClass = (byteCount &+ (granuleBytes - 1)) / granuleBytes
+            guard byteCount >= 0, sizeClass <= smallBytesMax / granuleBytes else {
+                return unsafe pool.allocateLarge(byteCount)
+            }
+            return unsafe pool.fresh(sizeClass &* granuleBytes, sizeClass: sizeClass)
+        }
     }
 
     func allocateZeroed(_ byteCount: Int) -> UnsafeMutableRawPointer? {
@@ -68,26 +105,41 @@ final class BlockPool {
         return unsafe block
     }
 
+    @inline(never)
+    func release(_ block: UnsafeMutableRawPointer?) { unsafe Self.give(block, shelf) }
+
     @inline(always)
-    func release(_ block: UnsafeMutableRawPointer?) {
+    private static func give(
+        _ block: UnsafeMutableRawPointer?, _ shelf: UnsafeMutablePointer<Shelf>
+    ) {
         guard let block = unsafe block else { return }
-        if unsafe isInPages(block) { return unsafe pages.give(block) }
-        let sizeClass = unsafe Self.sizeClass(of: block)
-        let byteCount = sizeClass &* Self.granuleBytes
-        guard sizeClass != 0, keptBytes < Self.keptBytesMax else {
-            ownedBytes &-= byteCount
-            unsafe free(block - Self.prefixBytes)
-            return
-        }
+        guard unsafe !isInPages(block, shelf.pointee.pagesStart),
+            case let sizeClass = unsafe sizeClass(of: block), sizeClass != 0,
+            unsafe shelf.pointee.keptBytes < keptBytesMax
+        else { return unsafe releaseSlowly(block, shelf) }
+        let freeBlocks = unsafe shelf.pointee.freeBlocks
         unsafe block.storeBytes(of: freeBlocks[sizeClass], as: UnsafeMutableRawPointer?.self)
         unsafe freeBlocks[sizeClass] = block
-        keptBytes &+= byteCount
+        unsafe shelf.pointee.keptBytes &+= sizeClass &* granuleBytes
+    }
+
+    @inline(never)
+    private static func releaseSlowly(
+        _ block: UnsafeMutableRawPointer, _ shelf: UnsafeMutablePointer<Shelf>
+    ) {
+        unsafe shelf.pointee.pool._withUnsafeGuaranteedRef { pool in
+            if unsafe isInPages(block, shelf.pointee.pagesStart) {
+                return unsafe pool.pages.give(block)
+            }
+            pool.ownedBytes &-= unsafe sizeClass(of: block) &* granuleBytes
+            unsafe free(block - prefixBytes)
+        }
     }
 
     func resize(_ block: UnsafeMutableRawPointer?, to byteCount: Int) -> UnsafeMutableRawPointer? {
         guard let block = unsafe block else { return unsafe allocate(byteCount) }
         var capacity = 0
-        if unsafe isInPages(block) {
+        if unsafe Self.isInPages(block, shelf.pointee.pagesStart) {
             capacity = unsafe pages.byteCount(of: block)
         } else {
             let sizeClass = unsafe Self.sizeClass(of: block)
@@ -114,8 +166,8 @@ final class BlockPool {
     }
 
     @inline(always)
-    private func isInPages(_ block: UnsafeMutableRawPointer) -> Bool {
-        UInt(bitPattern: block) &- pagesStart < PageRange.byteCount
+    private static func isInPages(_ block: UnsafeMutableRawPointer, _ start: UInt) -> Bool {
+        UInt(bitPattern: block) &- start < PageRange.byteCount
     }
 
     @inline(always)
@@ -128,6 +180,37 @@ final class BlockPool {
         unsafe start.storeBytes(of: sizeClass, as: Int.self)
         ownedBytes &+= sizeClass &* Self.granuleBytes
         return unsafe start + Self.prefixBytes
+    }
+}
+
+extension BlockPool {
+    /// What nghttp2 allocates with. Its user data is the shelf.
+    var libraryMemory: nghttp2_mem {
+        unsafe nghttp2_mem(
+            mem_user_data: shelf,
+            malloc: { size, user in
+                guard let user = unsafe user else { return nil }
+                return unsafe BlockPool.take(size, user.assumingMemoryBound(to: Shelf.self))
+            },
+            free: { block, user in
+                guard let user = unsafe user else { return }
+                unsafe BlockPool.give(block, user.assumingMemoryBound(to: Shelf.self))
+            },
+            calloc: { count, size, user in
+                let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
+                guard let user = unsafe user, !overflow else { return nil }
+                let shelf = unsafe user.assumingMemoryBound(to: Shelf.self)
+                return unsafe shelf.pointee.pool._withUnsafeGuaranteedRef {
+                    unsafe $0.allocateZeroed(bytes)
+                }
+            },
+            realloc: { block, size, user in
+                guard let user = unsafe user else { return nil }
+                let shelf = unsafe user.assumingMemoryBound(to: Shelf.self)
+                return unsafe shelf.pointee.pool._withUnsafeGuaranteedRef {
+                    unsafe $0.resize(block, to: size)
+                }
+            })
     }
 }
 

@@ -81,12 +81,21 @@ final class Attempt {
     // MARK: What nghttp2 received
 
     /// Stores a field of the block that arrives: interim, final or trailers.
-    @inline(always)
+    @inline(never)
     func responseFieldReceived(
         _ name: ByteView, _ value: ByteView, _ flags: UInt8, _ pool: BlockPool
     ) -> Exchange.FieldVerdict {
         if state == .abandoned { return .taken }
         let isTrailer = response.flow.hasHeaders
+        let token = name.use(HeaderToken.of)
+        let verdict = name.use { name in
+            value.use { value in
+                isTrailer
+                    ? response.check.trailer(token, name, value)
+                    : response.check.responseField(token, name, value, status: status)
+            }
+        }
+        if verdict != .fine { return verdict == .dropped ? .taken : .malformed }
         response.listBytes &+= name.count &+ value.count &+ 32
         fieldCount &+= 1
         if isOverLimit(isTrailer: isTrailer) {
@@ -94,7 +103,6 @@ final class Attempt {
             let isAbuse = isOverLimit(isTrailer: isTrailer, factor: Self.abuseFactor)
             return isAbuse ? .abusive : .taken
         }
-        let token = name.use(HeaderToken.of)
         if token.isHopByHop { return .taken }
         if token != .other { noted(token, value) }
         let isStored =
@@ -117,16 +125,27 @@ final class Attempt {
     /// The response is Weir's own, with these headers; `:status` is the first.
     func answers(_ headers: HeaderBlock) { status = Self.number(headers.value(0)) }
 
-    /// A header block is whole.
+    /// A header block is whole; false where the response is malformed with it.
     @inline(always)
-    func responseBlockReceived(isEnd: Bool) {
+    func responseBlockReceived(isEnd: Bool) -> Bool {
         response.listBytes = 0
         fieldCount = 0
-        if response.flow.hasHeaders { return response.flow.trailersReceived() }
+        if response.check.fault != nil { return false }
+        if response.flow.hasHeaders {
+            guard response.check.trailersEnded(isEnd: isEnd), response.isWholeBody else {
+                return false
+            }
+            response.flow.trailersReceived()
+            return true
+        }
+        let isHead = exchange.use { $0.isHead }
+        guard response.check.responseBlockEnded(status: status, isEnd: isEnd, isHead: isHead)
+        else { return false }
         guard status < 200 else {
+            if isEnd, !response.isWholeBody { return false }
             response.flow.headersReceived()
             if isEnd { response.flow.endReceived() }
-            return
+            return true
         }
         interimCount += 1
         if interimCount > limits(\.interimResponses) {
@@ -135,6 +154,16 @@ final class Attempt {
             interims.append(response.headers)
         }
         response.headers = HeaderBlock()
+        status = 0
+        return true
+    }
+
+    /// Whether the body may go on with so many bytes.
+    @inline(always)
+    func admitsBody(_ byteCount: Int) -> Bool {
+        if state == .abandoned { return true }
+        if !response.flow.hasHeaders { response.check.bodyCameFirst() }
+        return response.admits(byteCount)
     }
 
     @inline(always)
@@ -179,7 +208,7 @@ final class Attempt {
         return value.use(GRPCStatus.parse) ?? UInt32(GRPCStatus.unknown.rawValue)
     }
 
-    /// Three digits; nghttp2 has checked them.
+    /// Three digits, as `MessageCheck` has found.
     private static func number(_ value: ByteView) -> UInt16 {
         value.use { digits in
             var number: UInt16 = 0

@@ -24,7 +24,9 @@ final class UpstreamPool {
     /// Nil for cleartext.
     private(set) var tls: ClientTLS?
     /// The token of Weir's own that requests carry, and the newest of it, if there was any.
-    private var attached: AttachedToken?
+    private var attached: AttachedToken? { didSet { attachesToken = attached != nil } }
+    /// Kept beside it: comparing an optional of its kind with nil costs 250 instructions.
+    private(set) var attachesToken = false
     private(set) var token: AttachedTokens.Entry?
     private let counts: UpstreamCounts
     private(set) var endpoints: [Endpoint] = []
@@ -121,8 +123,6 @@ final class UpstreamPool {
     }
 
     // MARK: Tokens
-
-    var attachesToken: Bool { attached != nil }
 
     /// The last one stays where there is no newer; one for another audience, or in another name,
     /// does not: new servers have no business with it.
