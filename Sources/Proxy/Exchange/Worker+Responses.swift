@@ -134,10 +134,13 @@ extension Worker {
         guard let connection = attempt.upstream.connection else { return nil }
         let wasAbandoned = attempt.state == .abandoned
         let goAway = connection.use { $0.session.farewell.receivedCode }
-        if wasAbandoned || attempt.response.flow.isEnded {
-            judge(attempt)
-        } else {
-            judge(attempt, resetError(attempt, code, goAway: goAway))
+        // One that is over has let its generation go, and its route with it.
+        if attempt.exchange.use({ $0.phase != .over }) {
+            if wasAbandoned || attempt.response.flow.isEnded {
+                judge(attempt)
+            } else {
+                judge(attempt, resetError(attempt, code, goAway: goAway))
+            }
         }
         attemptEnded(attempt)
         attempt.state = .closed
@@ -216,6 +219,7 @@ extension Worker {
         exchange.attempt.use { attempt in
             let isComplete = exchange.request.flow.isEnded && attempt.response.flow.isEnded
             if isComplete, code == HTTP2Code.noError.rawValue, attempt.state == .streaming {
+                judge(attempt)
                 return finishRequest(exchange)
             }
             if code == HTTP2Code.cancel.rawValue { judgeCancelled(exchange) }
