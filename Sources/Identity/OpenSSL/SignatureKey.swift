@@ -30,9 +30,17 @@ internal import COpenSSL
         guard let context = unsafe EVP_PKEY_CTX_new(decoded, nil) else { return nil }
         defer { unsafe EVP_PKEY_CTX_free(context) }
         if unsafe EVP_PKEY_get_base_id(decoded) != EVP_PKEY_ED25519 {
-            guard unsafe EVP_PKEY_public_check(context) == 1 else { return nil }
+            guard unsafe Self.isValid(context) else { return nil }
         }
     }
+
+    /// OpenSSL looks for factors of an RSA modulus by chance: it finds one of four digits now and
+    /// then, and a key would come and go. What it finds each time is wrong.
+    private static func isValid(_ context: OpaquePointer) -> Bool {
+        (0..<checks).contains { _ in unsafe EVP_PKEY_public_check(context) == 1 }
+    }
+
+    private static let checks = 5
 
     deinit { unsafe EVP_PKEY_free(key) }
 
