@@ -78,6 +78,8 @@ public struct UpstreamLimits: Equatable, Sendable {
     public var pending: Int = 1_024
     /// Calls that are tried again and have no answer yet.
     public var retries: Int = 1_024
+    /// Copies of others' requests that have not ended; for the process, too.
+    public var mirrored: Int = 128
     public var streamWindowBytes: Int32 = 32 << 10
     public var streamWindowBytesMax: Int32 = 256 << 10
     public var connectionWindowBytes: Int32 = 2 << 20

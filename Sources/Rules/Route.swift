@@ -9,7 +9,7 @@ public final class Route: Sendable {
     public let index: Int
     public let action: Action
     /// The upstream that all requests go to; -1 where there is a choice, or an answer of Weir's
-    /// own.
+    /// own, or more to do with them.
     public let soleUpstream: Int
     /// The whole exchange, in nanoseconds; 0 is none. The shorter of this and grpc-timeout holds.
     public let timeout: Int64
@@ -30,6 +30,7 @@ public final class Route: Sendable {
     public let faults: FaultTerms?
     /// It has some.
     public let hasFaults: Bool
+    public let mirror: MirrorTerms?
 
     public enum Action: Sendable {
         case forward(WeightedBackends)
@@ -53,6 +54,7 @@ public final class Route: Sendable {
         /// Of one that a service decides.
         public var limitService = -1
         public var faults: FaultTerms?
+        public var mirror: MirrorTerms?
         public init() {}
     }
 
@@ -61,7 +63,8 @@ public final class Route: Sendable {
         shortName = ShortName(name)
         self.index = index
         self.action = action
-        if case .forward(let backends) = action, backends.backends.count == 1 {
+        let copies = terms.mirror?.share ?? 0
+        if case .forward(let backends) = action, backends.backends.count == 1, copies == 0 {
             soleUpstream = backends.backends[0].upstream
         } else {
             soleUpstream = -1
@@ -78,6 +81,7 @@ public final class Route: Sendable {
         failures = terms.failures
         faults = terms.faults
         hasFaults = terms.faults != nil
+        mirror = terms.mirror
         rateLimits = RouteRateLimits(
             terms.rateLimits, service: terms.limitService, route: name)
     }

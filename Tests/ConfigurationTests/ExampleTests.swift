@@ -55,6 +55,13 @@ import Wire
             route: "orders", verdict: .refused,
             says: "source: as a PROXY header of version 2 from 10.0.0.0/28 says"),
         Question(
+            file: "config/mirroring.yaml", target: "orders.v1.Orders/Get", route: "orders",
+            verdict: .forwarded,
+            says: "  mirror: 10% are copied to upstream orders-next: 127.0.0.1:50052"),
+        Question(
+            file: "config/mirroring.yaml", target: "orders.v1.Orders/Pay", route: "payments",
+            verdict: .forwarded),
+        Question(
             file: "config/faults.yaml", target: "orders.v1.Orders/Get",
             headers: ["x-test": "1"], route: "orders-tested", verdict: .forwarded,
             says: "  fault: 10% are answered with UNAVAILABLE or 503"),

@@ -37,5 +37,6 @@ import Testing
         let calls = reports.reduce(0) { $0 + $1.calls }
         let complete = reports.reduce(0) { $0 + $1.complete }
         #expect(complete * 2 > calls)
+        #expect(reports.count { $0.occurrences.counts["copied", default: 0] > 0 } > 8)
     }
 }

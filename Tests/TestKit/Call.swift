@@ -126,6 +126,8 @@ final class Call {
     let id: Int
     let plan: CallPlan
     var attempts: [AttemptRecord] = []
+    /// What came to the mirror.
+    var copies: [CopyRecord] = []
     weak var client: ClientConnection?
     var stream: Int32 = 0
     /// The client's address.

@@ -57,7 +57,7 @@ struct Oracle {
         for attempt in call.attempts.dropLast() where !mayFollow(attempt, of: call) {
             faults.append("attempt \(attempt.index) may have been executed and was repeated")
         }
-        faults += judgeAttempts(call) + judgeOverload(call)
+        faults += judgeAttempts(call) + judgeOverload(call) + judgeCopies(call)
         if !isDirect, let plan = features.faults { faults += plan.judge(call) }
         if let outcome = call.outcome {
             faults += judgeResponse(call, outcome)
@@ -110,6 +110,9 @@ struct Oracle {
         if plan.timeout != nil, fields.first("grpc-timeout") == nil {
             faults.append("attempt \(attempt.index) has no grpc-timeout")
         }
+        if fields.first("x-weir-mirrored") != nil {
+            faults.append("attempt \(attempt.index) says that it is a copy")
+        }
         return faults
     }
 
@@ -121,7 +124,7 @@ struct Oracle {
         }.map { policies[$0] }
     }
 
-    private func isAdmitted(_ call: Call, by policy: Policy) -> Bool {
+    func isAdmitted(_ call: Call, by policy: Policy) -> Bool {
         let peer = clientsSpeakTLS ? call.credential?.id : nil
         return policy.access.admits(call.plan, from: call.source, peer: peer)
     }
@@ -133,7 +136,7 @@ struct Oracle {
     }
 
     /// Fields that begin with `x-t-` are the scenario's own: all must be there, in order.
-    private func isSame(_ sent: [HeaderField], _ received: [HeaderField]) -> Bool {
+    func isSame(_ sent: [HeaderField], _ received: [HeaderField]) -> Bool {
         let isOwn: (HeaderField) -> Bool = { $0.name.hasPrefix("x-t-") }
         return sent.filter(isOwn) == received.filter(isOwn)
     }

@@ -12,6 +12,7 @@ final class ProxyHarness {
     let log = EventLog()
     private let loads: WorkerLoads
     let counts = [UpstreamCounts(), UpstreamCounts(), UpstreamCounts()]
+    private let mirrorCounts = UpstreamCounts()
     private var socket: ListeningSocket?
     /// Of a listener that nobody calls.
     private var elsewhere: ListeningSocket?
@@ -117,7 +118,8 @@ final class ProxyHarness {
             return world.fail("the simulation's configuration is refused: \(loaded.outcome)")
         }
         let installation = Installation(
-            snapshot, sockets: [socket, elsewhere], counts: Array(counts.prefix(origins)),
+            snapshot, sockets: [socket, elsewhere],
+            counts: snapshot.upstreams.indices.map { $0 < origins ? counts[$0] : mirrorCounts },
             tls: tls(of: snapshot), buckets: buckets(of: snapshot))
         world.trace.note(world.now, "install", installations)
         tell(.install(installation, report: nil), heard)
@@ -143,7 +145,8 @@ final class ProxyHarness {
             client = clientTerms.flatMap { ClientTLS($0) }
         }
         return Installation.TLS(
-            servers: [server, nil], clients: Array(repeating: client, count: origins))
+            servers: [server, nil],
+            clients: snapshot.upstreams.map { $0.tls == nil ? nil : client })
     }
 
     /// Those that the configuration names; nobody else has them.
@@ -205,6 +208,9 @@ final class ProxyHarness {
         }
         if world.openStreams > 0, !isDraining {
             leaks.append("\(world.openStreams) descriptors are open")
+        }
+        if mirrorCounts.mirrored.activeCount > 0, !isDraining {
+            leaks.append("\(mirrorCounts.mirrored.activeCount) copies have not ended")
         }
         return leaks + records.faults
     }

@@ -90,6 +90,7 @@ extension Scenario {
             }
         }
         if chance.hits(percent: 25) { proxyProtocol = chance.pick([.v1, .v2]) }
+        features.mirror = MirrorPlan(&chance)
     }
 
     private mutating func showCertificates(_ chance: inout Chance) {

@@ -27,6 +27,7 @@ public final class Simulation {
     private(set) var calls: [Call] = []
     private var clients: [SimulatedClient] = []
     private(set) var origins: [SimulatedOrigin] = []
+    private var mirror: SimulatedMirror?
     var oracle = Oracle()
     private var isClosing = false
 
@@ -47,6 +48,7 @@ public final class Simulation {
         world.retry = scenario.retry
         world.features = scenario.features
         oracle.learn(scenario)
+        mirror = scenario.features.mirror.map { SimulatedMirror(world, $0, calls) }
         world.reachable = { [unowned self] in reachability(of: $0) }
     }
 
@@ -138,6 +140,7 @@ public final class Simulation {
     }
 
     private func reachability(of address: SocketAddress) -> World.Reachability {
+        if address == SimulatedMirror.address, let mirror, !isClosing { return mirror.reachability }
         guard let place = Place(address), origins.indices.contains(place.origin), !isClosing else {
             return .refused
         }
@@ -156,6 +159,7 @@ public final class Simulation {
         for origin in origins {
             for connection in origin.connections { connection.abandon() }
         }
+        mirror?.close()
     }
 
     private func judge() {

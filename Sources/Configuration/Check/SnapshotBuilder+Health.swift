@@ -226,7 +226,7 @@ extension SnapshotBuilder {
         return Percent.parse(checker.tree.bytes(node))
     }
 
-    private func isOff(_ node: NodeID) -> Bool {
+    func isOff(_ node: NodeID) -> Bool {
         checker.tree.kind(node) == .scalar && checker.tree.bytes(node).elementsEqual("off".utf8)
     }
 

@@ -19,6 +19,7 @@ extension SnapshotBuilder {
         let terms = readTerms(fields, matches)
         guard let name, let action else { return }
         checkToken(fields, action, terms)
+        checkMirror(fields, action, terms)
         let route = Route(name: name, index: routes.count, action: action, terms: terms)
         routes.append(route)
         let patterns = listeners.count * matches.count * hosts.count
@@ -106,6 +107,7 @@ extension SnapshotBuilder {
         terms.isLogged = fields[.accessLog].map { isOn($0, "access_log") } ?? true
         terms.failures = fields[.failures].flatMap(readFailures) ?? .standard
         terms.faults = fields[.fault].flatMap(readFault)
+        terms.mirror = fields[.mirror].flatMap { readMirror($0, isMethod: terms.isGRPCOnly) }
         if let node = fields[.rateLimits] {
             (terms.rateLimits, terms.limitService) = readRouteLimits(node)
         }
@@ -140,7 +142,7 @@ extension SnapshotBuilder {
     private func refuseForwardingTerms(_ fields: Fields<RouteKey>) {
         let keys: [RouteKey] = [
             .timeout, .idleTimeout, .messageLimits, .rewrite, .requestHeaders, .fault, .failures,
-            .retry,
+            .retry, .mirror,
         ]
         for key in keys {
             guard let node = fields[key] else { continue }

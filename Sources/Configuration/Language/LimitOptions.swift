@@ -92,6 +92,9 @@ enum OptionTables {
         .count(
             "retries", \.retries, 0...1_000_000_000,
             "Requests that are tried again, by its routes' `retry`, at once in the whole process"),
+        .count(
+            "mirrored", \.mirrored, 1...1_000_000,
+            "Copies of requests that it gets as a `mirror`, at once in the whole process"),
         .size("stream_window", \.streamWindowBytes, windows, "Receive window of a new stream"),
         .size(
             "stream_window_max", \.streamWindowBytesMax, windows,

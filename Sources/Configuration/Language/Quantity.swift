@@ -56,6 +56,11 @@ enum Percent {
         return overflowed || carried ? nil : sum
     }
 
+    /// One that is kept as so many of 2^32.
+    static func text(ofShare share: UInt64) -> String {
+        describe(Int64((share * 10_000 + 1 << 31) >> 32))
+    }
+
     static func describe(_ hundredths: Int64) -> String {
         let rest = hundredths % 100
         if rest == 0 { return "\(hundredths / 100)%" }

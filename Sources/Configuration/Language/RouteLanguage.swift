@@ -3,7 +3,7 @@
 enum RouteKey: Int, LanguageKey {
     case name, listeners, hostnames, matches, backends, respond, redirect, health
     case timeout, idleTimeout, messageLimits, rewrite, requestHeaders, responseHeaders, retry,
-        accessLog, failures, rateLimits, fault
+        accessLog, failures, rateLimits, fault, mirror
 
     static let table = makeTable("route", oneOf: ["backends", "respond", "redirect", "health"])
 
@@ -66,6 +66,11 @@ enum RouteKey: Int, LanguageKey {
             Term(
                 "fault", .object(FaultKey.table),
                 "Faults that are put into its traffic, to see what callers make of them",
+                byDefault: "none")
+        case .mirror:
+            Term(
+                "mirror", .object(MirrorKey.table),
+                "An upstream that gets copies of its requests, and whose answers nobody sees",
                 byDefault: "none")
         }
     }

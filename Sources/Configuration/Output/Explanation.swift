@@ -211,6 +211,7 @@ public struct Explanation: Sendable {
         }
         if let faults = route.faults { lines += faults.words.map { "  fault: " + $0 } }
         lines += Self.lines(about: route.retry, isGRPC: request.isGRPC)
+        if let mirror = route.mirror { lines.append("  mirror: " + words(about: mirror)) }
         if let path = route.rewrite?.path {
             lines.append("  path: rewritten to \(text(path.rewriting(request.path)))")
         }
@@ -218,6 +219,13 @@ public struct Explanation: Sendable {
             lines.append("  :authority: rewritten to \(text(hostname))")
         }
         if let edits = route.requestHeaders { explain(edits, of: "request") }
+    }
+
+    private func words(about mirror: MirrorTerms) -> String {
+        let upstream = snapshot.upstreams[mirror.upstream]
+        if mirror.share == 0 { return "off, nothing is copied to upstream \(upstream.name)" }
+        return "\(Percent.text(ofShare: mirror.share)) are copied to upstream "
+            + "\(upstream.name): " + endpoints(of: upstream)
     }
 
     private mutating func explain(_ edits: HeaderEdits, of what: String) {

@@ -37,7 +37,8 @@ public enum LanguageSchema {
         HTTPCheckKey.table, TCPCheck.table, EjectionKey.table, SuccessRateKey.table,
         FailureShareKey.table, FailuresKey.table, RateLimitKey.table, RateLimitPartKey.table,
         LimitServiceKey.table,
-        FaultKey.table, FaultDelayKey.table, FaultAbortKey.table, AdaptiveConcurrencyKey.table,
+        FaultKey.table, FaultDelayKey.table, FaultAbortKey.table, MirrorKey.table,
+        AdaptiveConcurrencyKey.table,
     ]
 
     private static func identifier(_ table: ObjectTerms) -> String {

@@ -117,6 +117,9 @@ struct AdminPages {
         case .health: members.append(("action", .string("health")))
         }
         if route.hasFaults { members.append(("injects_faults", .bool(true))) }
+        if let mirror = route.mirror {
+            members.append(("mirror", .string(snapshot.upstreams[mirror.upstream].name)))
+        }
         return .object(members)
     }
 
@@ -124,6 +127,7 @@ struct AdminPages {
         let facts = state.now
         let upstreams = zip(facts.snapshot?.upstreams ?? [], facts.counts)
         let balance = BalanceFigures(state)
+        let mirrors = MirrorFigures(facts)
         return .array(
             upstreams.map { terms, counts in
                 let found = terms.source.map { facts.discovery[$0] ?? DiscoveryFacts() }
@@ -137,7 +141,8 @@ struct AdminPages {
                         ("pending", .number(counts.pendingCount)),
                         ("retries", .number(counts.retryCount)),
                     ] + discovery(terms.source, found) + adaptive(terms, counts)
-                        + balance.members(of: terms) + HealthFigures(terms, counts).members)
+                        + balance.members(of: terms) + HealthFigures(terms, counts).members
+                        + mirrors.members(of: terms))
             })
     }
 

@@ -161,6 +161,7 @@ struct MetricsPage {
                 UInt64(clamping: counts.panicCount))
         }
         HealthFigures.write(upstreams, to: &page)
+        MirrorFigures(facts).write(to: &page)
         page.family("weir_health_checks_total", .counter, "Health checks of endpoints.")
         page.sample("weir_health_checks_total", [("outcome", "passed")], total(.healthChecksPassed))
         page.sample("weir_health_checks_total", [("outcome", "failed")], total(.healthChecksFailed))

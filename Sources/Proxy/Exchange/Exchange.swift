@@ -79,6 +79,8 @@ final class Exchange {
     var pushback: Int64 = 0
     /// What was passed on of the request stays, for another attempt.
     var keepsRequest = true
+    /// Its route's mirror gets a copy of it once it is whole.
+    var isToBeMirrored = false
     var retry = RetryState()
     var times = AttemptTimes()
 
@@ -146,7 +148,7 @@ final class Exchange {
         if token != .other {
             if token.isStrippedFromClients || token.isHopByHop && token != .te {
                 // What a trusted proxy says of the client is kept for whoever asks for it.
-                guard isFromProxy, name.use(HeaderToken.isForwarding) else { return .taken }
+                guard isFromProxy, isProxys(token, name) else { return .taken }
             }
             if token == .path, value.count > pathBytesMax { head.found(.path) }
             head.noted(token, at: request.headers.count)
@@ -154,6 +156,14 @@ final class Exchange {
         let isStored = request.headers.append(
             copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
+    }
+
+    private func isProxys(_ token: HeaderToken, _ name: ByteView) -> Bool {
+        guard token == .weirAssertion, name.equals(MirrorField.name) else {
+            return name.use(HeaderToken.isForwarding)
+        }
+        head.isMirrored = true
+        return true
     }
 
     func requestTrailerReceived(

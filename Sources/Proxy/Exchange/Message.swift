@@ -47,6 +47,12 @@ struct Message: ~Copyable {
         body.append(bytes, from: pool)
     }
 
+    /// All that another has received, which is whole.
+    mutating func append(copyOf other: borrowing Message, _ pool: SegmentPool, now: Int64) {
+        if !hasUnpassed { waitingSince = now }
+        body.append(copyOf: other.body, from: pool)
+    }
+
     /// The stream's credit that is due after bytes were passed on, if any.
     @inline(always)
     mutating func bytesPassed(_ byteCount: Int, _ windows: HTTP2Session.Windows) -> StreamCredit? {

@@ -15,6 +15,8 @@ struct OwnCall {
         case watch(Borrowed<EndpointCheck>)
         /// An exchange that waits for a rate limit service.
         case limit(Borrowed<Exchange>)
+        /// A copy of somebody's request, whose answer nobody sees.
+        case mirror(MirrorPlace)
     }
 
     /// What becomes of the response's body. No more than `bytesMax` is ever held.
@@ -23,6 +25,8 @@ struct OwnCall {
         /// Of gRPC, each told as soon as it is whole.
         case messages(bytesMax: Int)
         case nothing
+        /// The same, and the call fails where there is more.
+        case limited(bytesMax: Int64)
     }
 
     let owner: Owner
@@ -34,6 +38,16 @@ struct OwnCall {
         self.owner = owner
         self.collection = collection
     }
+
+    fileprivate var keepsBody: Bool {
+        switch collection {
+        case .whole, .messages: true
+        case .nothing, .limited: false
+        }
+    }
+
+    /// What no server has processed is tried again, as for clients.
+    var isRepeatable: Bool { if case .mirror = owner { false } else { true } }
 
     /// What is asked.
     struct Request {
@@ -72,6 +86,15 @@ extension Worker {
     func call(
         _ request: OwnCall.Request, _ pool: UpstreamPool, _ own: OwnCall
     ) -> Borrowed<Exchange> {
+        let deadline = request.timeout > 0 ? workspace.now &+ request.timeout : 0
+        return call(own, pool, until: deadline) { fill($0, request) }
+    }
+
+    /// The same, of which `fill` makes the request; false is that memory ran out.
+    @discardableResult
+    func call(
+        _ own: OwnCall, _ pool: UpstreamPool, until deadline: Int64, _ fill: (Exchange) -> Bool
+    ) -> Borrowed<Exchange> {
         let borrowed = workspace.takeExchange()
         workspace.ownCallsBegan += 1
         borrowed.use { exchange in
@@ -80,22 +103,19 @@ extension Worker {
             exchange.own = own
             exchange.isOwn = true
             exchange.phase = .deciding
-            if request.timeout > 0 {
-                exchange.deadline = workspace.now &+ request.timeout
-                exchange.timer = workspace.timers.schedule(
-                    .exchange(borrowed), at: exchange.deadline)
+            exchange.attempt.use { $0.pool = Borrowed(pool) }
+            if deadline > 0 {
+                exchange.deadline = deadline
+                exchange.timer = workspace.timers.schedule(.exchange(borrowed), at: deadline)
             }
-            guard fill(exchange, request) else {
+            guard fill(exchange) else {
                 return answer(exchange, ProxyError(.refused, .weir, "out of memory"))
             }
             if pool.attachesToken, !pool.hasToken(at: workspace.system.unixTime()) {
                 let words = "there is no token for upstream \(pool.name)"
                 return answer(exchange, ProxyError(.refused, .weir, words))
             }
-            exchange.attempt.use {
-                $0.pool = Borrowed(pool)
-                place($0, in: pool)
-            }
+            exchange.attempt.use { place($0, in: pool) }
         }
         return borrowed
     }
@@ -146,7 +166,7 @@ extension Worker {
         guard var own = exchange.own else { return }
         let count = attempt.response.body.count
         if count > 0 {
-            if case .nothing = own.collection {} else { own.body += attempt.response.body.bytes }
+            if own.keepsBody { own.body += attempt.response.body.bytes }
             attempt.response.body.removeAll(returning: workspace.segments)
             attempt.responseBytesPassed(count, workspace)
         }
@@ -154,6 +174,8 @@ extension Worker {
         switch own.collection {
         case .nothing: break
         case .whole(let bytesMax): if own.body.count > bytesMax { return overflow(exchange) }
+        case .limited(let bytesMax):
+            if exchange.account.responseBytes > bytesMax { return overflow(exchange) }
         case .messages(let bytesMax): tellMessages(exchange, bytesMax)
         }
         guard exchange.phase != .over, attempt.response.flow.isEnded else { return }
@@ -177,7 +199,7 @@ extension Worker {
             let message = Array(own.body.prefix(prefixBytes + length))
             exchange.own?.body.removeFirst(message.count)
             switch own.owner {
-            case .check, .limit: break
+            case .check, .limit, .mirror: break
             case .watch(let check): check.use { $0.wasTold(message, self) }
             }
         }
@@ -217,12 +239,17 @@ extension Worker {
     func ownCallEnded(_ exchange: Exchange) {
         let own = exchange.own
         exchange.isHeld = false
+        if let generation = exchange.generation {
+            generation.use { $0.users -= 1 }
+            exchange.generation = nil
+        }
         if exchange.streams == 0 { workspace.give(exchange) }
         guard let own, let end = own.end else { return }
         switch own.owner {
         case .check(let check): check.use { $0.callEnded(end, self) }
         case .watch(let check): check.use { $0.watchEnded(end, self) }
         case .limit(let exchange): exchange.use { limitCallEnded($0, end) }
+        case .mirror(let place): place.ended(isAnswered: end.error == nil)
         }
     }
 }

@@ -98,7 +98,7 @@ enum RequestCheck {
 
 extension HopMarker {
     /// Whether any of the block's `via` has it.
-    fileprivate func isIn(_ headers: HeaderBlock) -> Bool {
+    func isIn(_ headers: HeaderBlock) -> Bool {
         (0..<headers.count).contains { headers.name($0).equals("via") && isIn(headers.value($0)) }
     }
 }

@@ -26,6 +26,8 @@ struct RequestHead: BitwiseCopyable {
     private(set) var hasSeveralAuthorizations = false
     private(set) var fault: Fault?
     var isGRPC = false
+    /// A trusted proxy says that it is a copy.
+    var isMirrored = false
 
     /// Remembers where a field that is about to be stored at `index` stands.
     @inline(always)

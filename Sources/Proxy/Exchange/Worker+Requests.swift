@@ -14,6 +14,7 @@ extension Worker {
                 return refuseMessage(exchange)
             }
             if exchange.request.body.total > RetryPolicy.bufferBytesMin { limitKept(exchange) }
+            if exchange.isToBeMirrored { mirrorIfWhole(exchange) }
             if exchange.phase == .forwarding { resumeRequest(exchange) }
         case .receiving: if exchange.request.flow.hasHeaders { begin(exchange) }
         case .deciding:
@@ -174,7 +175,9 @@ extension Worker {
         if route.soleUpstream >= 0 { return send(exchange, to: route.soleUpstream) }
         switch route.action {
         case .forward(let backends):
-            send(exchange, to: backends.pick(workspace.system.random()))
+            let upstream = backends.pick(workspace.system.random())
+            guard let mirror = route.mirror else { return send(exchange, to: upstream) }
+            sendMirrored(exchange, to: upstream, mirror)
         case .respond(let response): respond(exchange, response)
         case .redirect(let redirect): respond(exchange, redirect)
         case .health(let terms): checkHealth(exchange, terms)
@@ -229,7 +232,7 @@ extension Worker {
 
     // MARK: Sent
 
-    private func send(_ exchange: Exchange, to upstream: Int) {
+    func send(_ exchange: Exchange, to upstream: Int) {
         guard let pool = exchange.generation?.use({ $0.borrowedPools[upstream] }) else { return }
         pool.use { pool in
             if pool.terms.isGRPCOnly, !exchange.isGRPC { return refuseContentType(exchange) }

@@ -205,6 +205,7 @@ extension Worker {
         guard let connection = exchange.downstream.connection else { return }
         if code != HTTP2Code.noError.rawValue { workspace.counters.add(.clientResets) }
         if exchange.isWatching { unwatch(exchange) }
+        if exchange.isToBeMirrored { mirrorMissed(exchange) }
         connection.use {
             closeAccount(exchange, on: $0)
             $0.detach(exchange, workspace)

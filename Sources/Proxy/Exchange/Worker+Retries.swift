@@ -12,7 +12,9 @@ extension Worker {
     /// what the caller is told unless another attempt follows.
     func attemptFailed(_ attempt: Attempt, _ error: ProxyError, _ outcome: AttemptOutcome? = nil) {
         attempt.exchange.use { exchange in
-            guard exchange.isForwarded, exchange.downstream.isOpen || exchange.isOwn else {
+            guard exchange.isForwarded,
+                exchange.downstream.isOpen || exchange.own?.isRepeatable == true
+            else {
                 return answer(exchange, error)
             }
             let outcome = outcome ?? self.outcome(of: error, exchange)
@@ -291,10 +293,7 @@ extension Worker {
     /// More of the request came than is kept: it can be sent once, by the attempt that is farthest.
     func limitKept(_ exchange: Exchange) {
         guard exchange.keepsRequest else { return }
-        let kept = exchange.route?.use { $0.retry?.terms.bufferBytes }
-        guard exchange.request.body.total > Int64(kept ?? RetryPolicy.bufferBytesDefault) else {
-            return
-        }
+        guard exchange.request.body.total > exchange.keptBytesMax else { return }
         var farthest = exchange.attempt
         exchange.forEachAttempt { other in
             let isFarther = farthest.use { $0.cursor.position < other.cursor.position }
@@ -402,6 +401,12 @@ extension Worker {
 extension Exchange {
     /// It has been routed, and no answer of Weir's own has begun.
     var isForwarded: Bool { phase == .deciding || phase == .waiting || phase == .forwarding }
+
+    /// How much of the request's body is kept.
+    var keptBytesMax: Int64 {
+        let kept = route?.use { $0.retry?.terms.bufferBytes }
+        return Int64(kept ?? RetryPolicy.bufferBytesDefault)
+    }
 
     var hasStreamingAttempt: Bool {
         var found = false

@@ -61,6 +61,15 @@ struct HeaderBlock: BitwiseCopyable {
         return true
     }
 
+    /// Adds a field of another block, with bytes of its own.
+    mutating func append(
+        copyOf other: HeaderBlock, at index: Int, in arena: inout HeaderArena, from pool: BlockPool
+    ) -> Bool {
+        let flags = unsafe other.fields?[index].flags ?? 0
+        return append(
+            copying: other.name(index), other.value(index), flags: flags, in: &arena, from: pool)
+    }
+
     // MARK: Looking at fields
 
     func name(_ index: Int) -> ByteView {

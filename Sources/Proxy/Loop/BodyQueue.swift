@@ -101,15 +101,27 @@ struct BodyQueue: ~Copyable {
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
+        forEachRun { run in
+            unsafe run.withUnsafeBytes { unsafe bytes += $0 }
+        }
+        return bytes
+    }
+
+    /// A copy of all that another has.
+    mutating func append(copyOf other: borrowing BodyQueue, from pool: SegmentPool) {
+        other.forEachRun { append($0, from: pool) }
+    }
+
+    /// Its bytes, a segment at a time.
+    private func forEachRun(_ body: (RawSpan) -> Void) {
         var segment = unsafe first
         var offset = readOffset
         while let current = unsafe segment {
             let end = unsafe current == last ? writeOffset : SegmentPool.segmentBytes
-            unsafe bytes += UnsafeRawBufferPointer(start: current + offset, count: end - offset)
+            unsafe body(RawSpan(_unsafeStart: current + offset, byteCount: end - offset))
             unsafe segment = current == last ? nil : SegmentPool.next(after: current)
             offset = 0
         }
-        return bytes
     }
 
     mutating func removeAll(returning pool: SegmentPool) {

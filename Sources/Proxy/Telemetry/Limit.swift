@@ -11,6 +11,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
     case upstreamHandshake, upstreamHeaderBlock
     case upstreamSettings, upstreamKeepalive, upstreamHeaderList, upstreamTrailers
     case upstreamInterimResponses, upstreamIdle, upstreamAdaptive, upstreamRetries
+    case upstreamMirrored
 
     /// True where nobody did anything wrong.
     var isRoutine: Bool { self == .idle || self == .connectionAge || self == .upstreamIdle }
@@ -59,6 +60,7 @@ public enum Limit: Int, CaseIterable, BitwiseCopyable, Sendable {
         case .upstreamInterimResponses: "upstream.interim_responses"
         case .upstreamIdle: "upstream.idle"
         case .upstreamRetries: "upstream.retries"
+        case .upstreamMirrored: "upstream.mirrored"
         case .upstreamAdaptive: "upstream.adaptive_concurrency"
         }
     }

@@ -102,6 +102,9 @@ final class UpstreamPool {
 
     var addresses: [SocketAddress] { endpoints.map(\.address) }
 
+    /// Of copies of others' requests.
+    var mirrored: MirrorCounts { counts.mirrored }
+
     var hasConnections: Bool {
         (endpoints + retiredEndpoints).contains { !$0.connections.isEmpty }
     }
@@ -454,6 +457,7 @@ public final class UpstreamCounts: Sendable {
     let retries = Atomic<Int>(0)
     let panics = Atomic<Int>(0)
     public let health = UpstreamHealth()
+    public let mirrored = MirrorCounts()
     /// Tokens of the retry throttle that are gone, in thousandths.
     private let throttleSpent = Atomic<Int>(0)
 

@@ -42,6 +42,25 @@ import Testing
     }
 
     @Test(
+        "a copy has all that is there and nothing that was before, and lives by itself",
+        arguments: [0, 1, segment - 1, segment, segment + 1, 3 * segment + 7])
+    func copied(size: Int) {
+        let pool = SegmentPool()
+        let reader = QueueReader()
+        var queue = BodyQueue()
+        let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        queue.append(bytes, from: pool)
+        let gone = reader.move(size / 3, of: &queue, pool)
+        var copy = BodyQueue()
+        copy.append(copyOf: queue, from: pool)
+        queue.removeAll(returning: pool)
+        let count = copy.count
+        let moved = reader.move(count, of: &copy, pool)
+        #expect(gone + moved == bytes)
+        #expect(pool.used == 0)
+    }
+
+    @Test(
         "an emptied queue holds no segment and takes bytes again",
         arguments: [1, segment - 1, segment, segment + 1, 2 * segment, 5 * segment + 7])
     func emptied(size: Int) {

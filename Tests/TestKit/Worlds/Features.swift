@@ -14,6 +14,8 @@ struct Features {
     var faults: FaultPlan?
     var discovery: DiscoveryPlan?
     var overload: OverloadPlan?
+    /// A server that gets copies; drawn after everything else.
+    var mirror: MirrorPlan?
     var balance = BalancePlan()
     /// More calls than most worlds have, within two seconds.
     var isBusy = false

@@ -129,6 +129,9 @@ public struct Occurrences: Sendable {
             let words = call.responseFields?.first("grpc-message") ?? ""
             counts["over \(words.split(separator: " ").last ?? "")", default: 0] += 1
         }
+        if oracle.features.mirror != nil {
+            counts["copied"] = calls.count { !$0.copies.isEmpty }
+        }
         draws = oracle.features.faults?.draws(calls) ?? (0, 0)
     }
 

@@ -39,6 +39,9 @@ struct SimulatedConfiguration {
         return text + "  - {name: elsewhere, address: 127.0.0.1:8081}\n"
     }
 
+    /// Every third configuration has none, so that it leaves and comes back.
+    private var mirror: MirrorPlan? { number % 3 == 2 ? nil : world.features.mirror }
+
     private var upstreams: String {
         let peers = "[\"\(Oracle.expectedPeer)\"]"
         let client = "{identity: self, trust: mesh.example, peers: \(peers)}"
@@ -54,7 +57,7 @@ struct SimulatedConfiguration {
             text += features.upstreamText(isChecked: isChecked)
             text += world.originsSpeakTLS ? ", tls: \(client)}\n" : "}\n"
         }
-        return text
+        return text + (mirror?.upstream ?? "")
     }
 
     private var routes: String {
@@ -69,7 +72,7 @@ struct SimulatedConfiguration {
             let rest =
                 ", listeners: [local], backends: [\(list)]"
                 + (world.retry?.text(isGRPC: isGRPC) ?? "")
-                + world.features.routeText(isGRPC: isGRPC)
+                + world.features.routeText(isGRPC: isGRPC) + (mirror?.key ?? "")
             text += "  - {name: \(name), matches: [{\(match)}]\(rest)}\n"
             guard let faults = world.features.faults else { continue }
             text += "  - {name: \(name)-tested, matches: [{\(match)\(tested)}]\(rest)"
