@@ -5,6 +5,8 @@ public final class EchoOrigin {
     /// Every response names its server in the field `x-served-by`.
     public let name: String
     public let session: PeerSession
+    /// Asked for each call; true ends it with UNAVAILABLE.
+    public var isTroubled: () -> Bool = { false }
     private var calls: [Int32: EchoCall] = [:]
     /// Streams whose answer waits for its time, in order of their beginning.
     private var delayed: [(at: Int64, stream: Int32)] = []
@@ -42,7 +44,9 @@ public final class EchoOrigin {
         switch event {
         case .headers(let stream, .request, let fields):
             requestCount += 1
-            calls[stream] = EchoCall(fields)
+            let call = EchoCall(fields)
+            calls[stream] = call
+            if call.isGRPC, isTroubled() { refuse(stream, call) }
         case .data(let stream, let bytes):
             calls[stream]?.body += bytes
             takeMessages(stream, now)
@@ -116,6 +120,16 @@ public final class EchoOrigin {
         session.respond(stream, fields, isLast: false)
         session.send(stream, call.body)
         session.finish(stream, trailers: [HeaderField("x-bytes", String(call.body.count))])
+    }
+
+    /// Trailers-Only.
+    private func refuse(_ stream: Int32, _ call: EchoCall) {
+        call.isAnswered = true
+        let fields = [
+            HeaderField(":status", "200"), HeaderField("content-type", "application/grpc"),
+            HeaderField("grpc-status", "14"), HeaderField("grpc-message", "in trouble"),
+        ]
+        session.respond(stream, fields, isLast: true)
     }
 
     private func begin(_ stream: Int32, _ call: EchoCall) {

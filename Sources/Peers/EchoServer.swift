@@ -12,6 +12,8 @@ public final class EchoServer: Sendable {
         var sockets: [BlockingPeerSocket] = []
         var accepted = 0
         var calls = 0
+        var troubles = 0
+        var refusals = 0
         var tls: PeerTLS.Terms?
         var client: [UInt8]?
     }
@@ -28,6 +30,21 @@ public final class EchoServer: Sendable {
 
     /// Requests that arrived so far.
     public var calls: Int { state.withLock { $0.calls } }
+
+    /// The next calls end with UNAVAILABLE, so many of them.
+    public func fail(next count: Int) { state.withLock { $0.troubles = count } }
+
+    /// Calls that ended so.
+    public var refusals: Int { state.withLock { $0.refusals } }
+
+    private func takeTrouble() -> Bool {
+        state.withLock { state in
+            guard state.troubles > 0 else { return false }
+            state.troubles -= 1
+            state.refusals += 1
+            return true
+        }
+    }
 
     /// With these terms connections are in TLS, those that are accepted from now on.
     public func speakTLS(_ terms: PeerTLS.Terms) { state.withLock { $0.tls = terms } }
@@ -69,6 +86,7 @@ public final class EchoServer: Sendable {
 
     private func serve(_ socket: BlockingPeerSocket) {
         let origin = EchoOrigin(name: name)
+        origin.isTroubled = { self.takeTrouble() }
         defer {
             state.withLock { $0.sockets.removeAll { $0.descriptor == socket.descriptor } }
             socket.close()

@@ -33,6 +33,7 @@ FACTS = [
     "Bidi by web with a token for echo.talk: OK",
     "RESOURCE_EXHAUSTED",
     "DEADLINE_EXCEEDED",
+    "backend-a said UNAVAILABLE to a call: the proxy tried again with backend-b, and the caller got",
     "UNIMPLEMENTED",
     "route echo moved to backend-b",
     "went on with backend-a to its end",

@@ -28,6 +28,7 @@ struct Show {
         try makeLargeCall()
         try makeFailingCall()
         try makeLateCall()
+        try makeCallAgain()
         try makeCallWithoutRoute()
         try makePlainRequest()
         try denyPlainRequest()
@@ -99,6 +100,27 @@ struct Show {
                 + " after \(words(for: time))",
             problem: record.ownProblem(status: 4)
                 ?? (isInTime ? nil : "that is not when the deadline passed"))
+    }
+
+    /// The route goes to both backends in turn: one of two calls comes to the one that fails.
+    private func makeCallAgain() throws(Narrator.Interruption) {
+        let (before, refused) = (stage.backendCalls, stage.first.refusals)
+        stage.first.fail(next: 1)
+        let expected = EchoExpectation(.unary, text: "again")
+        var record = CallRecord.unconnected
+        var calls = 0
+        repeat {
+            record = web.call(.unary, expected.requests, metadata: Stage.asksAgain)
+            calls += 1
+        } while record.problem(status: 0) == nil && stage.first.refusals == refused && calls < 10
+        let asked = stage.backendCalls - before
+        let wasAgain = stage.first.refusals == refused + 1 && asked == calls + 1
+        try narrator.fact(
+            "\(stage.first.name) said UNAVAILABLE to a call: the proxy tried again with"
+                + " \(stage.second.name), and the caller got its answer",
+            problem: expected.problem(in: record) ?? problem(in: record, from: stage.second)
+                ?? (wasAgain ? nil : "\(asked) requests reached a backend for \(calls) calls"))
+        stage.first.fail(next: 0)
     }
 
     private func makeCallWithoutRoute() throws(Narrator.Interruption) {

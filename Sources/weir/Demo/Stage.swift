@@ -59,6 +59,9 @@ struct Stage: Sendable {
         method == .bidi ? authorization(token) : []
     }
 
+    /// What the route `echo-again` is told by.
+    static let asksAgain = [HeaderField("x-demo", "again")]
+
     func authorization(_ token: String) -> [HeaderField] {
         [HeaderField("authorization", "Bearer \(token)")]
     }
@@ -105,6 +108,12 @@ struct Stage: Sendable {
             upstreams:
             \(upstream(first, .backendA))
             \(upstream(second, .backendB))
+              - name: both
+                endpoints: ["127.0.0.1:\(first.port)", "127.0.0.1:\(second.port)"]
+                tls:
+                  identity: self
+                  trust: \(Mesh.domain)
+                  peers: ["\(Mesh.Member.backendA.id)", "\(Mesh.Member.backendB.id)"]
 
             routes:
               - name: echo
@@ -112,6 +121,10 @@ struct Stage: Sendable {
                 backends:
                   - {upstream: \(first.name), weight: \(backend === first ? 100 : 0)}
                   - {upstream: \(second.name), weight: \(backend === second ? 100 : 0)}
+              - name: echo-again        # the same where a caller asks for it
+                matches: [{method: weir.echo.v1.Echo/Unary, headers: {x-demo: again}}]
+                backends: [{upstream: both}]
+                retry: {codes: [UNAVAILABLE]}
               - name: plain
                 matches: [{path: {prefix: /plain}}]
                 backends: [{upstream: \(first.name)}, {upstream: \(second.name)}]
