@@ -140,7 +140,7 @@ ENDINGS = {
         "reason": "upstream_reset", "ended_by": "upstream", "fault": "upstream",
         "reset_by": "upstream", "reset_code": "ENHANCE_YOUR_CALM", "reset_frame": "RST_STREAM",
         "status": 200, "grpc_status": "RESOURCE_EXHAUSTED", "attempts": 1,
-        "detail": "the server reset the stream with enhanceYourCalm"}),
+        "detail": "the server reset the stream with ENHANCE_YOUR_CALM"}),
     "server resets after headers": (
         reset(frames.INTERNAL_ERROR, [(":status", "200")]), whole(POST, b"x"), {
             "reason": "upstream_reset", "reset_by": "upstream", "status": 200,

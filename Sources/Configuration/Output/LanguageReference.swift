@@ -26,6 +26,11 @@ extension Shape {
         case .list(let item, _): "list: " + item.markdown
         case .map(let key, let value): "mapping from \(key) to " + value.markdown
         case .either(let shapes): shapes.map(\.markdown).joined(separator: ", or ")
+        case .duration(let offAllowed): offAllowed ? "duration, or `off`" : "duration"
+        case .size(let range): "size, \(Self.words(of: range))"
+        case .percent:
+            "share, \(Percent.describe(Percent.range.lowerBound)) to "
+                + Percent.describe(Percent.range.upperBound)
         default: words
         }
     }
@@ -37,18 +42,19 @@ extension Shape {
         case .choice(let choices): choices.map { "`\($0)`" }.joined(separator: " or ")
         case .boolean: "`true` or `false`"
         case .count(let range): "\(range.lowerBound) to \(range.upperBound)"
-        case .duration(let offAllowed): offAllowed ? "duration, or `off`" : "duration"
-        case .size(let range):
-            "size, \(Size.describe(range.lowerBound)) to \(Size.describe(range.upperBound))"
-        case .percent:
-            "share, \(Percent.describe(Percent.range.lowerBound)) to "
-                + Percent.describe(Percent.range.upperBound)
+        case .duration(let offAllowed): Duration.words + (offAllowed ? ", or off" : "")
+        case .size(let range): "a size, \(Self.words(of: range))"
+        case .percent: Percent.words
         case .list(let item, _): "a list, each " + item.words
         case .object(let table): table.name.withArticle
         case .map(let key, let value): "a mapping from \(key) to " + value.words
         case .either(let shapes): shapes.map(\.words).joined(separator: ", or ")
         case .unsupported: "nothing"
         }
+    }
+
+    private static func words(of range: ClosedRange<Int64>) -> String {
+        "\(Size.describe(range.lowerBound)) to \(Size.describe(range.upperBound))"
     }
 }
 

@@ -179,7 +179,7 @@ extension Worker {
         } else if code == .refusedStream || attempt.failedToSend {
             error = ProxyError(.refused, .upstream, "the server refused the stream", code: code)
         } else {
-            let words = "the server reset the stream with \(code)"
+            let words = "the server reset the stream with \(code.name)"
             error = ProxyError(.upstreamReset, .upstream, words, code: code)
         }
         if attempt.wasReset {

@@ -217,7 +217,7 @@ final class UpstreamConnection: Connection {
         retire(worker)
         guard goAway.code != HTTP2Code.noError.rawValue else { return }
         let code = HTTP2Code(received: goAway.code)
-        worker.workspace.log.write(.warning, "goaway code=\(code) side=server \(describe())")
+        worker.workspace.log.write(.warning, "goaway code=\(code.name) side=server \(describe())")
     }
 
     /// No new attempts; ends when the last one does.
