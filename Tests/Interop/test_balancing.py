@@ -9,6 +9,8 @@ import yaml
 import frames
 import waiting
 from balancing import Servers, call
+from test_limit_service import LimitService
+from test_token_requests import Signer, issuer, key_set
 
 
 @pytest.fixture
@@ -149,3 +151,40 @@ def test_a_cookie_keeps_a_client_at_its_server(start_weir, start_origin, dial):
         assert get(("cookie", value), ("cookie", "c=d")) == (server, None)
         servers.add(server)
     assert len(servers) == 3
+
+
+@pytest.mark.parametrize("waits", ["no", "fault", "service"])
+def test_a_claim_decides_even_after_a_wait(start_weir, start_origin, dial, tmp_path, waits):
+    """Its token is looked at before a delay, or before a limit's service is asked."""
+    signer = Signer()
+    (tmp_path / "keys.json").write_text(key_set(signer))
+    origins = [start_origin() for _ in range(4)]
+    limiter = LimitService() if waits == "service" else None
+    route, sections = {}, {}
+    if waits == "fault":
+        route["fault"] = {"delay": {"duration": "5ms", "share": "100%"}}
+    elif limiter:
+        route["rate_limits"] = ["l"]
+        sections["rate_limits"] = [
+            {"name": "l", "service": {"upstream": "limiter", "domain": "d", "timeout": "5s"}}]
+        sections["upstreams"] = [
+            {"name": "origin", "endpoints": [f"127.0.0.1:{origin.port}" for origin in origins],
+             "balance": {"algorithm": "maglev", "hash": [{"claim": "sub"}]}},
+            {"name": "limiter", "endpoints": [f"127.0.0.1:{limiter.port}"]}]
+    try:
+        proxy = start_weir(
+            *(origin.port for origin in origins), route=route,
+            upstream={"balance": {"algorithm": "maglev", "hash": [{"claim": "sub"}]}},
+            token_issuers=[issuer({"file": str(tmp_path / "keys.json")})], **sections)
+        client = dial(proxy)
+        for user in ("alice", "bob", "carol"):
+            token = ("authorization", f"Bearer {signer.token(sub=user)}")
+            before = [len(origin.requests) for origin in origins]
+            for _ in range(12):
+                stream = client.until_over(client.request([*frames.GRPC, token], bytes(5)))
+                assert stream.grpc_status == 0
+            counts = [len(origin.requests) - b for origin, b in zip(origins, before)]
+            assert sorted(counts) == [0, 0, 0, 12], user
+    finally:
+        if limiter:
+            limiter.stop()

@@ -74,6 +74,8 @@ final class Exchange {
     var addedFields = HeaderBlock()
     /// Its route makes it wait.
     var isDelayed = false
+    /// Its valid token, while it waits: a cached one may go meanwhile.
+    var heldToken: CachedToken?
     /// When the caller may come back, in nanoseconds from its answer; 0 says nothing, less says not
     /// to.
     var pushback: Int64 = 0
@@ -296,7 +298,10 @@ final class Exchange {
         heldRetry = nil
         limitCall = nil
         addedFields = HeaderBlock()
-        isDelayed = false
+        if isDelayed {
+            isDelayed = false
+            heldToken = nil
+        }
         pushback = 0
         if isOwn {
             isOwn = false

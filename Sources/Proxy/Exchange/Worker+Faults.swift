@@ -14,6 +14,7 @@ extension Worker {
         {
             workspace.counters.add(.faultDelays)
             exchange.isDelayed = true
+            exchange.heldToken = tokens.deciding?.object
             exchange.decideBy = workspace.now &+ delay.duration
             workspace.timers.move(exchange.timer, to: nextDeadline(exchange))
             return false
@@ -24,11 +25,13 @@ extension Worker {
     /// The exchange's timer says that it has waited long enough.
     func delayEnded(_ exchange: Exchange) {
         exchange.isDelayed = false
-        guard exchange.phase == .deciding, let route = exchange.route else { return }
-        route.use { route in
-            guard let faults = route.faults else { return }
-            let ceiling = faults.ceiling(RequestFieldsView(headers: exchange.request.headers))
-            if !isAborted(exchange, faults, ceiling) { proceed(route, exchange) }
+        withHeldToken(of: exchange) {
+            guard exchange.phase == .deciding, let route = exchange.route else { return }
+            route.use { route in
+                guard let faults = route.faults else { return }
+                let ceiling = faults.ceiling(RequestFieldsView(headers: exchange.request.headers))
+                if !isAborted(exchange, faults, ceiling) { proceed(route, exchange) }
+            }
         }
     }
 

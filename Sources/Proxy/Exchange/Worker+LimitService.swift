@@ -23,6 +23,7 @@ extension Worker {
         let own = OwnCall(
             .limit(Borrowed(exchange)), .whole(bytesMax: RateLimitMessage.responseBytesMax))
         exchange.limitCall = call(request, pool, own)
+        if case .valid(let entry) = token { exchange.heldToken = entry.object }
         return true
     }
 
@@ -40,6 +41,10 @@ extension Worker {
     /// The service has answered, or nobody will.
     func limitCallEnded(_ exchange: Exchange, _ end: OwnCall.End) {
         exchange.limitCall = nil
+        withHeldToken(of: exchange) { goOn(exchange, after: end) }
+    }
+
+    private func goOn(_ exchange: Exchange, after end: OwnCall.End) {
         guard exchange.phase == .deciding, let route = exchange.route,
             let limiter = limiter(of: exchange), let service = limiter.limit.service
         else { return }
@@ -79,6 +84,7 @@ extension Worker {
     func cancelLimitCall(_ exchange: Exchange) {
         guard let call = exchange.limitCall else { return }
         exchange.limitCall = nil
+        exchange.heldToken = nil
         cancel(call)
     }
 

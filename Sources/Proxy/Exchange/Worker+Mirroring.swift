@@ -65,6 +65,10 @@ extension Worker {
         let end = MirrorTerms.end(of: exchange.deadline, now: workspace.now)
         call(own, pool, until: end) { copy in
             hold(exchange.generation, by: copy)
+            if pool.isByHash {
+                copy.affinity = affinity(
+                    of: exchange, by: pool.terms.balance.hash, tokens.deciding)
+            }
             return fill(copy, from: exchange)
         }
     }

@@ -235,6 +235,17 @@ extension Worker {
         decide(exchange)
     }
 
+    /// Decides on with the token that an exchange kept while it waited.
+    func withHeldToken(of exchange: Exchange, _ body: () -> Void) {
+        let held = exchange.heldToken
+        exchange.heldToken = nil
+        withExtendedLifetime(held) {
+            tokens.deciding = held.map { Borrowed($0) }
+            body()
+            tokens.deciding = nil
+        }
+    }
+
     // MARK: What servers get
 
     /// Takes the token out of the request, unless it is valid and to be kept, and puts its claims
