@@ -24,7 +24,7 @@ struct MirrorPlan {
     var link = Link()
 
     init?(_ chance: inout Chance) {
-        guard chance.hits(percent: 40) else { return nil }
+        guard chance.hits(percent: 60) else { return nil }
         conduct = chance.hits(percent: 40) ? .answers : chance.pick(Conduct.allCases)
         share = chance.pick([100, 100, 50])
         copiesMax = chance.pick([128, 128, 2])
