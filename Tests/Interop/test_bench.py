@@ -15,7 +15,8 @@ from bench.proxies import PROXIES  # noqa: E402
 from bench.terms import Terms, chosen_lines  # noqa: E402
 
 TERMS = [Terms("off"), Terms("off", routes=1_000), Terms("downstream"), Terms("downstream", True),
-         Terms("both"), Terms("both", True), Terms("both", True, guarded=True)]
+         Terms("both"), Terms("both", True), Terms("both", True, guarded=True),
+         Terms("off", resilient=True), Terms("off", routes=1_000, resilient=True)]
 
 
 @pytest.mark.parametrize("logs", [False, True], ids=["plain", "log"])
@@ -34,6 +35,7 @@ def test_weir_s_configuration_is_valid(tmp_path, monkeypatch, terms, logs):
     assert done.returncode == 0, done.stdout + done.stderr
     text = pathlib.Path(path).read_text()
     assert text.count("name: rule") == (10_000 if terms.guarded else 0)
+    assert text.count("retry: {") == (terms.routes if terms.resilient else 0)
     assert ("access_log:" in text) == logs and ("tls:" in text) == terms.is_encrypted
 
 

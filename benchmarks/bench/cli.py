@@ -40,6 +40,9 @@ def parse(arguments):
     parser.add_argument("--guarded", action="store_true",
                         help="each call carries a token; Weir has 10,000 access rules that ask for "
                              "it, Envoy jwt_authn and 100 rbac policies; others have neither")
+    parser.add_argument("--resilient", action="store_true",
+                        help="Weir and Envoy have retries, ejection and circuit breakers "
+                             "configured; the load meets none of them")
     parser.add_argument("--binary", action="append", default=[], metavar="NAME=PATH",
                         help="the program to run for a proxy")
     parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True,
@@ -133,7 +136,7 @@ def write(results):
 def terms_of(options):
     if options.mtls and options.tls == "off":
         raise places.BenchError("--mtls needs --tls downstream or --tls both")
-    return Terms(options.tls, options.mtls, options.routes, options.guarded)
+    return Terms(options.tls, options.mtls, options.routes, options.guarded, options.resilient)
 
 
 def bench(options, arguments, proxies, names):

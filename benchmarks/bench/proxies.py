@@ -38,7 +38,7 @@ class Proxy:
         """Writes the configuration into `directory` and returns its path; `number` changes it."""
         flags = terms.flags | {"log" if self.logs else "plain"}
         text = (places.BENCHMARKS / "peers" / self.template).read_text()
-        values = {**ports, "directory": directory, "routes": weir_routes(terms.routes, number)}
+        values = {**ports, "directory": directory, "routes": weir_routes(terms, number)}
         if terms.is_encrypted:
             values["tls"] = pathlib.Path(certificates.path("ca.crt")).parent
         if terms.guarded:
@@ -55,14 +55,18 @@ class Proxy:
 LOGGED = "+log"
 
 
-def weir_routes(count, number):
-    """One route that matches any path, or `count` by method with the called one in the middle."""
+RETRY = ", retry: {attempts: 3, codes: [UNAVAILABLE], budget: {ratio: 20%, minimum: 10}}"
+
+
+def weir_routes(terms, number):
+    """One route that matches any path, or several by method with the called one in the middle."""
+    count, retry = terms.routes, RETRY if terms.resilient else ""
     if count <= 1:
-        return "  - {name: any%d, backends: [{upstream: payload}]}" % number
+        return "  - {name: any%d, backends: [{upstream: payload}]%s}" % (number, retry)
     methods = [f"weir.bench.Other{number}/Call" for number in range(1, count)]
     methods.insert(count // 2, f"{SERVICE}/*")
-    lines = ["  - {name: route%d, matches: [{method: %s}], backends: [{upstream: payload}]}"
-             % (number, method) for number, method in enumerate(methods, 1)]
+    lines = ["  - {name: route%d, matches: [{method: %s}], backends: [{upstream: payload}]%s}"
+             % (number, method, retry) for number, method in enumerate(methods, 1)]
     return "\n".join(lines)
 
 

@@ -1,5 +1,5 @@
-"""On which terms a run is made: what is encrypted, who shows a certificate, how many routes, and
-whether each call is checked by its token and by rules."""
+"""On which terms a run is made: what is encrypted, who shows a certificate, how many routes, whether
+each call is checked by its token and by rules, and whether the proxy is ready for servers that fail."""
 
 import dataclasses
 import re
@@ -14,6 +14,7 @@ class Terms:
     mutual: bool = False
     routes: int = 1
     guarded: bool = False
+    resilient: bool = False
 
     @property
     def is_encrypted(self):
@@ -33,6 +34,7 @@ class Terms:
         if self.tls == "both":
             flags.add("to-mutual" if self.mutual else "to-tls-only")
         flags.add("guarded" if self.guarded else "open")
+        flags.add("resilient" if self.resilient else "plain-upstream")
         return flags
 
     @property
@@ -40,16 +42,19 @@ class Terms:
         """What a workload's name in the results ends with."""
         name = {"off": "", "downstream": "tls", "both": "tls-both"}[self.tls]
         return "".join([f" {name}" if name else "", " mtls" if self.mutual else "",
-                        " guarded" if self.guarded else ""])
+                        " guarded" if self.guarded else "",
+                        " resilient" if self.resilient else ""])
 
     @property
     def in_words(self):
         words = {"off": "", "downstream": ", TLS from clients", "both": ", TLS on both sides"}
         return (words[self.tls] + (" with certificates of who connects" if self.mutual else "")
-                + (", each call with a token, and rules" if self.guarded else ""))
+                + (", each call with a token, and rules" if self.guarded else "")
+                + (", with retries, ejection and breakers" if self.resilient else ""))
 
 
-SUFFIXES = [Terms(tls, mutual, guarded=guarded).suffix for guarded in (False, True)
+SUFFIXES = [Terms(tls, mutual, guarded=guarded, resilient=resilient).suffix
+            for resilient in (False, True) for guarded in (False, True)
             for tls, mutual in [("off", False), ("downstream", False), ("downstream", True),
                                 ("both", False), ("both", True)]]
 
