@@ -4,6 +4,7 @@ The short form runs with all tests. WEIR_SURVIVAL="120 2000" runs so many second
 second; the figures are printed (`pytest -s`).
 """
 
+import itertools
 import os
 import pathlib
 import signal
@@ -15,8 +16,11 @@ import time
 import grpc
 import pytest
 
+import frames
+import waiting
 import weir as program
 from echo_pb2 import EchoRequest
+from flaky_origin import FlakyOrigin
 from telemetry import told  # noqa: F401
 
 SECONDS, RATE = (int(word) for word in os.environ.get("WEIR_SURVIVAL", "8 200").split())
@@ -115,3 +119,81 @@ def test_no_call_fails_while_servers_restart(told, servers, echo_stub):  # noqa:
     assert not caller.failures, caller.failures[:5]
     assert caller.begun >= SECONDS * RATE * 0.95
     assert restarts >= 3 and retried["policy"] > 0
+
+
+class Pacing(FlakyOrigin):
+    """A grpcio server that thinks for `pause` seconds about each call."""
+
+    def __init__(self, pause=0.0, **settings):
+        self._pause = pause
+        self._settings = [(f"grpc.{name}", value) for name, value in settings.items()]
+        super().__init__()
+
+    def start(self):
+        self._options += self._settings
+        super().start()
+
+    def Unary(self, request, context):
+        time.sleep(self._pause)
+        return super().Unary(request, context)
+
+
+@pytest.fixture
+def pacing():
+    started = []
+
+    def start(*arguments, **settings):
+        started.append(Pacing(*arguments, **settings))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def calls_through(proxy, echo_stub, seconds, rate):
+    """A caller whose calls have all ended."""
+    caller = Caller(echo_stub(proxy))
+    caller.run(seconds, rate)
+    waiting.until(lambda: caller.ended == caller.begun, "every call's end", 25)
+    return caller
+
+
+def test_a_server_that_thinks_too_long_is_left(told, pacing, echo_stub):  # noqa: F811
+    """One of two takes a second for each call: no caller waits for it."""
+    slow, quick = pacing(1.0), pacing()
+    retry = {"attempts": 3, "codes": ["UNAVAILABLE"], "per_try_timeout": "150ms",
+             "backoff": {"base": "1ms", "max": "10ms"}, "budget": {"ratio": "100%", "minimum": 50}}
+    proxy = told(slow.port, quick.port, route={"retry": retry})
+    caller = calls_through(proxy, echo_stub, 3, 20)
+    assert not caller.failures, caller.failures[:5]
+    assert slow.calls > 5 and max(caller.latencies) < 0.8
+    assert proxy.value("weir_retries_total", kind="policy") > 5
+
+
+def test_servers_that_leave_again_and_again(told, pacing, echo_stub):  # noqa: F811
+    """Both say GOAWAY to each connection after a quarter of a second, as grpcio does."""
+    ages = {"max_connection_age_ms": 250, "max_connection_age_grace_ms": 2_000}
+    proxy = told(pacing(**ages).port, pacing(0.02, **ages).port)
+    caller = calls_through(proxy, echo_stub, 4, 200)
+    assert not caller.failures, caller.failures[:5]
+    assert proxy.value("weir_upstream_connects_total") > 10
+
+
+def test_a_server_that_refuses_streams(told, start_origin, echo_stub):  # noqa: F811
+    """It refuses every second stream: each call is made again, without any policy."""
+    count = itertools.count()
+
+    def serve(connection):
+        while (stream := connection.next_request(timeout=60)) is not None:
+            connection.until(lambda: stream.is_over, "the request's end")
+            if next(count) % 2 == 0:
+                connection.send_reset(stream.number, frames.REFUSED_STREAM)
+            else:
+                frames.answer(connection, stream)
+
+    proxy = told(start_origin(serve).port)
+    stub = echo_stub(proxy)
+    for _ in range(50):
+        stub.Unary(EchoRequest(), timeout=5)
+    assert proxy.value("weir_retries_total", kind="transparent") == 50
