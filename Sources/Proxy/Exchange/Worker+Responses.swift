@@ -224,6 +224,8 @@ extension Worker {
                 return finishRequest(exchange)
             }
             if code == HTTP2Code.cancel.rawValue { judgeCancelled(exchange) }
+            // While its route is there to judge by: a probe that says nothing has to say so.
+            exchange.forEachAttempt { judge($0) }
             abandonAttempts(exchange)
             workspace.timers.cancel(&exchange.timer)
             if exchange.streams == 0 { workspace.give(exchange) }
