@@ -57,7 +57,9 @@ extension LineBuffer {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let quote = (word ^ ones &* 0x22) &- ones
         let backslash = (word ^ ones &* 0x5c) &- ones
-        let found = word &- ones &* 0x20 | word &+ ones | word | quote | backslash
+        let control = word &- ones &* 0x20
+        let delete = word &+ ones
+        let found = control | delete | word | quote | backslash
         return found & 0x8080_8080_8080_8080 == 0
     }
 
