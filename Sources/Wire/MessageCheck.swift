@@ -96,8 +96,9 @@ public struct MessageCheck: BitwiseCopyable, Sendable {
         }
         guard isNext(token) else { return found(.pseudo) }
         switch token {
-        // What else they are made of, `RequestCheck` looks at in any case.
-        case .authority, .path: return value.isEmpty ? found(.pseudo) : .fine
+        case .authority, .path:
+            if value.isEmpty { return found(.pseudo) }
+            return FieldSyntax.isValue(value) ? .fine : found(.value)
         case .method: return FieldSyntax.isMethod(value) ? .fine : found(.method)
         case .scheme: return FieldSyntax.isScheme(value) ? .fine : found(.scheme)
         default: return found(.pseudo)
