@@ -134,7 +134,7 @@ class Pacing(FlakyOrigin):
         super().start()
 
     def Unary(self, request, context):
-        time.sleep(self._pause)
+        threading.Event().wait(self._pause)
         return super().Unary(request, context)
 
 
