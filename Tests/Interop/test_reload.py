@@ -194,7 +194,7 @@ def test_a_directory_of_files(serve, origins, tmp_path):  # noqa: F811
         write(folder / "40-more.yaml", {"routes": [more]})
         proxy.wait_for_line(" reloaded revision=.* routes=3 ", timeout=3)
         (folder / "40-more.yaml").unlink()
-        proxy.wait_for_line(" reloaded revision=.* routes=2 ", timeout=3)
+        proxy.wait_for_line(" reloaded revision=.* routes=2 ", 4, timeout=3)
         before = proxy.log.count("reload")
         write(folder / "notes.txt", "x: [")
         callers.until_more(500)
