@@ -267,6 +267,14 @@ final class Exchange {
         }
     }
 
+    /// It needs its configuration no more, which may be freed from now on, its route with it: what
+    /// an attempt that closes later says is not judged.
+    func letGenerationGo() {
+        generation?.use { $0.users -= 1 }
+        generation = nil
+        route = nil
+    }
+
     /// The last thing that happens to the object: its pool goes.
     func releaseArenas(to pool: BlockPool) {
         arena.releaseAll(to: pool)

@@ -239,10 +239,7 @@ extension Worker {
     func ownCallEnded(_ exchange: Exchange) {
         let own = exchange.own
         exchange.isHeld = false
-        if let generation = exchange.generation {
-            generation.use { $0.users -= 1 }
-            exchange.generation = nil
-        }
+        exchange.letGenerationGo()
         if exchange.streams == 0 { workspace.give(exchange) }
         guard let own, let end = own.end else { return }
         switch own.owner {

@@ -134,13 +134,10 @@ extension Worker {
         guard let connection = attempt.upstream.connection else { return nil }
         let wasAbandoned = attempt.state == .abandoned
         let goAway = connection.use { $0.session.farewell.receivedCode }
-        // One that is over has let its generation go, and its route with it.
-        if attempt.exchange.use({ $0.phase != .over }) {
-            if wasAbandoned || attempt.response.flow.isEnded {
-                judge(attempt)
-            } else {
-                judge(attempt, resetError(attempt, code, goAway: goAway))
-            }
+        if wasAbandoned || attempt.response.flow.isEnded {
+            judge(attempt)
+        } else {
+            judge(attempt, resetError(attempt, code, goAway: goAway))
         }
         attemptEnded(attempt)
         attempt.state = .closed
@@ -213,19 +210,15 @@ extension Worker {
         exchange.phase = .over
         letRetryGo(exchange)
         cancelLimitCall(exchange)
-        if let generation = exchange.generation {
-            generation.use { $0.users -= 1 }
-            exchange.generation = nil
-        }
+        // While its route is there to judge by.
+        if code == HTTP2Code.cancel.rawValue { judgeCancelled(exchange) }
+        exchange.forEachAttempt { if $0.response.flow.isEnded { judge($0) } }
+        exchange.letGenerationGo()
         exchange.attempt.use { attempt in
             let isComplete = exchange.request.flow.isEnded && attempt.response.flow.isEnded
             if isComplete, code == HTTP2Code.noError.rawValue, attempt.state == .streaming {
-                judge(attempt)
                 return finishRequest(exchange)
             }
-            if code == HTTP2Code.cancel.rawValue { judgeCancelled(exchange) }
-            // While its route is there to judge by: a probe that says nothing has to say so.
-            exchange.forEachAttempt { judge($0) }
             abandonAttempts(exchange)
             workspace.timers.cancel(&exchange.timer)
             if exchange.streams == 0 { workspace.give(exchange) }
