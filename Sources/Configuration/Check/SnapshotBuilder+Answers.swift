@@ -54,13 +54,7 @@ extension SnapshotBuilder {
                 .outOfRange, key, "a service's name of \(service.count) bytes",
                 expected: "at most \(Self.serviceBytesMax)")
         }
-        guard let name = checker.name(value, "an upstream's name") else { return nil }
-        guard let upstream = upstreamIndex[name] else {
-            checker.failUnknown(
-                .unknownReference, value, "no upstream is called", known: upstreams.map(\.name))
-            return nil
-        }
-        return HealthTerms.Service(name: service, upstream: upstream)
+        return readUpstream(value).map { HealthTerms.Service(name: service, upstream: $0) }
     }
 
     private func readText(_ node: NodeID, _ what: String, _ most: Int) -> [UInt8]? {

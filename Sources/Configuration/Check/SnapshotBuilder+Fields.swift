@@ -300,4 +300,13 @@ extension SnapshotBuilder {
         }
         return positions
     }
+
+    /// The position of the upstream that a value names.
+    func readUpstream(_ node: NodeID) -> Int? {
+        guard let name = checker.name(node, "an upstream's name") else { return nil }
+        if let position = upstreamIndex[name] { return position }
+        checker.failUnknown(
+            .unknownReference, node, "no upstream is called", known: upstreams.map(\.name))
+        return nil
+    }
 }

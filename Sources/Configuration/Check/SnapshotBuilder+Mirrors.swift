@@ -5,15 +5,7 @@ extension SnapshotBuilder {
     func readMirror(_ node: NodeID, isMethod: Bool) -> MirrorTerms? {
         guard let fields = checker.fields(node, MirrorKey.self) else { return nil }
         let share = fields[.share].map(readMirrorShare) ?? MirrorTerms.whole
-        guard let reference = fields[.upstream],
-            let name = checker.name(reference, "an upstream's name")
-        else { return nil }
-        guard let upstream = upstreamIndex[name] else {
-            checker.failUnknown(
-                .unknownReference, reference, "no upstream is called",
-                known: upstreams.map(\.name))
-            return nil
-        }
+        guard let upstream = fields[.upstream].flatMap(readUpstream) else { return nil }
         if isMethod {
             upstreams[upstream].hasMethodRoutes = true
         } else {

@@ -65,15 +65,7 @@ extension SnapshotBuilder {
         let onFailure = fields[.onFailure].flatMap {
             checker.choice($0, "on_failure", ["allow", "deny"])
         }
-        guard let reference = fields[.upstream],
-            let name = checker.name(reference, "an upstream's name")
-        else { return nil }
-        guard let upstream = upstreamIndex[name] else {
-            checker.failUnknown(
-                .unknownReference, reference, "no upstream is called",
-                known: upstreams.map(\.name))
-            return nil
-        }
+        guard let upstream = fields[.upstream].flatMap(readUpstream) else { return nil }
         upstreams[upstream].hasMethodRoutes = true
         return RateLimit.Service(
             upstream: upstream, domain: Array(domain ?? []),

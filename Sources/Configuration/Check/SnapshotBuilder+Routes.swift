@@ -231,15 +231,7 @@ extension SnapshotBuilder {
         guard let fields = checker.fields(node, BackendKey.self) else { return nil }
         var weight: Int64? = 1
         if let value = fields[.weight] { weight = checker.count(value, "a weight", 0...1_000_000) }
-        guard let reference = fields[.upstream],
-            let name = checker.name(reference, "an upstream's name")
-        else { return nil }
-        guard let upstream = upstreamIndex[name] else {
-            checker.failUnknown(
-                .unknownReference, reference, "no upstream is called",
-                known: upstreams.map(\.name))
-            return nil
-        }
+        guard let upstream = fields[.upstream].flatMap(readUpstream) else { return nil }
         return weight.map { WeightedBackends.Backend(upstream: upstream, weight: UInt32($0)) }
     }
 
