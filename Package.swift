@@ -88,8 +88,9 @@ let package = Package(
             name: "simulate", dependencies: ["TestKit"], path: "Tests/Simulation",
             swiftSettings: settings),
         .target(
-            name: "FuzzTargets", dependencies: ["Wire", "Identity"], path: "Tests/FuzzTargets",
-            swiftSettings: settings),
+            name: "FuzzTargets",
+            dependencies: ["Wire", "Identity", "Rules", "Configuration", "Proxy", "TestKit"],
+            path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
         .testTarget(
             name: "PeersTests", dependencies: ["Peers", "Identity", "TestKit"],

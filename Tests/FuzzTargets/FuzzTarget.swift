@@ -3,6 +3,8 @@
 /// The same code runs under libFuzzer (Tests/Fuzz) and over the kept inputs as ordinary tests.
 public struct FuzzTarget: Sendable {
     public let name: String
+    /// Takes milliseconds for an input, rather than microseconds.
+    public var isSlow = false
     /// What is wrong, in words; nil where all is well. That it neither traps nor hangs goes without
     /// saying.
     public let fault: @Sendable ([UInt8]) -> String?
@@ -18,6 +20,11 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "address", fault: AddressProperty.fault),
         FuzzTarget(name: "dns", fault: DNSProperty.fault),
         FuzzTarget(name: "proxy-header", fault: ProxyHeaderProperty.fault),
+        FuzzTarget(name: "request-fields", fault: RequestFieldsProperty.fault),
+        FuzzTarget(
+            name: "client-certificate-field", fault: ClientCertificateFieldProperty.fault),
+        FuzzTarget(name: "configuration", isSlow: true, fault: ConfigurationProperty.fault),
+        FuzzTarget(name: "connection", isSlow: true, fault: ConnectionProperty.fault),
     ]
 
     public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }

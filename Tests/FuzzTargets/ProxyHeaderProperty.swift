@@ -17,7 +17,10 @@ enum ProxyHeaderProperty {
         let longer = read(rest + [0x0d, 0x0a, 0, 0x20, 0xff], version)
         switch reading {
         case .incomplete: return rest.count < ProxyHeader.byteCountMax ? nil : "has no end"
-        case .fault: return longer == reading ? nil : "what is wrong becomes right"
+        case .fault:
+            // Of which version it is instead may only be seen later.
+            if case .fault = longer { return nil }
+            return "what is wrong becomes right"
         case .header(let header):
             guard header.byteCount <= min(rest.count, ProxyHeader.byteCountMax) else {
                 return "is longer than what there is"

@@ -1,14 +1,14 @@
-internal import Identity
+package import Identity
 internal import Wire
 
 /// What `x-forwarded-client-cert` says of a client, in the form that Envoy gave it: `Hash` is the
 /// SHA-256 of its certificate, `URI` its SPIFFE ID or `DNS` each of its names, and `By` the SPIFFE
 /// ID that Weir showed it.
-enum ClientCertificateField {
+package enum ClientCertificateField {
     static let name: StaticString = "x-forwarded-client-cert"
 
     /// - server: nil where Weir has none, or which one it showed is not certain.
-    static func value(of peer: PeerIdentity, by server: SPIFFEID?) -> [UInt8] {
+    package static func value(of peer: PeerIdentity, by server: SPIFFEID?) -> [UInt8] {
         var parts = server.map { ["By=\($0)"] } ?? []
         parts.append("Hash=" + Hexadecimal.text(of: peer.fingerprint))
         if let id = peer.spiffeID {
