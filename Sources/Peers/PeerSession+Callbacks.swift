@@ -151,6 +151,14 @@ func makeCallbacks() -> OpaquePointer? {
         unsafe PeerSession.from(userData)?.fields.append(field)
         return 0
     }
+    // A field that nghttp2 leaves out, as it has a character that none may have.
+    unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) {
+        _, frame, _, _, _, _, _, userData in
+        let stream = unsafe frame?.pointee.hd.stream_id ?? 0
+        let error = NGHTTP2_ERR_HTTP_HEADER.rawValue
+        unsafe PeerSession.from(userData)?.events.append(.invalid(stream: stream, error: error))
+        return 0
+    }
     unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, userData in
         guard let frame = unsafe frame else { return 0 }
         unsafe PeerSession.from(userData)?.frameReceived(frame.pointee)

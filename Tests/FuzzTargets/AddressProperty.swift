@@ -1,6 +1,6 @@
 internal import Wire
 
-/// Addresses, ranges and timeouts read back as they are written; a host is within its authority.
+/// Addresses and ranges read back as they are written; a host is within its authority.
 enum AddressProperty {
     static func fault(_ bytes: [UInt8]) -> String? {
         let text = String(decoding: bytes, as: UTF8.self)
@@ -19,7 +19,7 @@ enum AddressProperty {
                 return "the address \(address) does not read back"
             }
         }
-        return authorityFault(bytes) ?? timeoutFault(bytes)
+        return authorityFault(bytes)
     }
 
     private static func authorityFault(_ bytes: [UInt8]) -> String? {
@@ -35,16 +35,5 @@ enum AddressProperty {
         }
         let again = Array(bytes[host])
         return Authority.check(again.span) == 0..<again.count ? nil : "a host is no authority"
-    }
-
-    private static func timeoutFault(_ bytes: [UInt8]) -> String? {
-        guard let time = GRPCTimeout.parse(bytes.span) else { return nil }
-        guard time >= 0 else { return "a timeout is negative" }
-        let encoded = GRPCTimeout.encode(time)
-        let text = (0..<encoded.count).map { encoded.bytes[$0] }
-        guard let again = GRPCTimeout.parse(text.span), again <= time,
-            again >= time / 100_000 * 99_999
-        else { return "a timeout of \(time) ns is passed on as another" }
-        return nil
     }
 }

@@ -1,6 +1,6 @@
 import TestKit
 
-/// Whole connections: `RawExchange`.
+/// Whole connections: `RawStory`.
 enum ConnectionProperty {
-    static func fault(_ bytes: [UInt8]) -> String? { RawExchange.fault(bytes) }
+    static func fault(_ bytes: [UInt8]) -> String? { RawStory.fault(bytes) }
 }

@@ -18,11 +18,13 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "certificate", fault: CertificateProperty.fault),
         FuzzTarget(name: "pem", fault: PEMProperty.fault),
         FuzzTarget(name: "address", fault: AddressProperty.fault),
+        FuzzTarget(name: "grpc-timeout", fault: GRPCTimeoutProperty.fault),
         FuzzTarget(name: "dns", fault: DNSProperty.fault),
         FuzzTarget(name: "proxy-header", fault: ProxyHeaderProperty.fault),
         FuzzTarget(name: "request-fields", fault: RequestFieldsProperty.fault),
         FuzzTarget(
             name: "client-certificate-field", fault: ClientCertificateFieldProperty.fault),
+        FuzzTarget(name: "header-policy", isSlow: true, fault: HeaderPolicyProperty.fault),
         FuzzTarget(name: "configuration", isSlow: true, fault: ConfigurationProperty.fault),
         FuzzTarget(name: "connection", isSlow: true, fault: ConnectionProperty.fault),
     ]

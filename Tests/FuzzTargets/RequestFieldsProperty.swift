@@ -6,21 +6,6 @@ import Wire
 ///
 /// Lines of `name: value`.
 enum RequestFieldsProperty {
-    /// What is taken from clients; whatever else begins so, too.
-    private static let forged: Set<String> = [
-        "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
-        "x-forwarded-port", "x-forwarded-client-cert", "x-real-ip", "x-original-url",
-        "x-rewrite-url", "x-http-method-override", "proxy-authorization",
-    ]
-    private static let families = ["x-weir-", "x-jwt-"]
-    private static let forwarding: Set<String> = [
-        "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
-    ]
-    private static let hopByHop: Set<String> = [
-        "te", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
-        "http2-settings",
-    ]
-
     private struct Fields: RequestFields {
         var all: [(name: [UInt8], value: [UInt8])] = []
 
@@ -47,33 +32,22 @@ enum RequestFieldsProperty {
 
     private static func nameFault(_ name: [UInt8]) -> String? {
         let token = HeaderToken.of(name.span)
-        let text = String(decoding: name, as: UTF8.self)
-        let spelling = name.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0 }
-        let isForged = isOne(of: forged, spelling) || families.contains { begins(spelling, $0) }
+        // One character for each byte, so that no two of them are one.
+        let text = String(String.UnicodeScalarView(name.map { UnicodeScalar($0) }))
+        let isForged = SlowHeaderPolicy.isForged(text)
         guard token.isStrippedFromClients == isForged else {
             return "\(text) is \(isForged ? "not " : "")taken from clients"
         }
-        let isHop =
-            isOne(of: hopByHop, name) || begins(name, "proxy-")
-            || isOne(of: ["proxy-authorization"], spelling)
+        let isHop = SlowHeaderPolicy.endsHere(text)
         guard token.isHopByHop == isHop else {
             return "\(text) \(isHop ? "does not end" : "ends") here"
         }
-        guard HeaderToken.isForwarding(name.span) == isOne(of: forwarding, name) else {
-            return "\(text) is believed, or not, the other way"
-        }
-        guard token.isPseudo == isOne(of: pseudo, name) else {
+        guard HeaderToken.isForwarding(name.span) == SlowHeaderPolicy.forwarding.contains(text)
+        else { return "\(text) is believed, or not, the other way" }
+        guard token.isPseudo == pseudo.contains(text) else {
             return "\(text) is a pseudo-header, or none"
         }
         return nil
-    }
-
-    private static func isOne(of names: Set<String>, _ bytes: [UInt8]) -> Bool {
-        names.contains { $0.utf8.elementsEqual(bytes) }
-    }
-
-    private static func begins(_ bytes: [UInt8], _ family: String) -> Bool {
-        bytes.count > family.utf8.count && bytes.starts(with: family.utf8)
     }
 
     private static let pseudo: Set<String> = [

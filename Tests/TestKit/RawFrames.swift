@@ -16,9 +16,7 @@ enum RawFrames {
     }
 
     static func block(_ fields: [(String, String)]) -> [UInt8] {
-        fields.flatMap { name, value in
-            [0, UInt8(name.utf8.count)] + name.utf8 + [UInt8(value.utf8.count)] + value.utf8
-        }
+        fields.flatMap { RawField($0, $1).literal }
     }
 
     private static let get = block([
@@ -37,7 +35,7 @@ enum RawFrames {
         (":authority", "a.test"), ("te", "trailers"), ("content-type", "application/grpc"),
         ("grpc-timeout", "50m"), ("x-retry", "1"),
     ])
-    private static let message: [UInt8] = [0, 0, 0, 0, 5, 1, 2, 3, 4, 5]
+    static let message: [UInt8] = [0, 0, 0, 0, 5, 1, 2, 3, 4, 5]
 
     /// What a client says by a number, on the stream that it opens or has opened last.
     static func ofClient(_ number: Int, _ stream: Int32) -> [UInt8] {

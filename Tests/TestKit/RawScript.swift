@@ -16,13 +16,11 @@ struct RawScript {
         case clientFrames(Int), serverFrames(Int)
     }
 
-    /// What listener is dialled: cleartext, or with a PROXY header due.
-    enum Door: Int, CaseIterable { case plain, v1, v2 }
-
     /// Steps beyond these are not taken.
     static let stepsMax = 400
 
-    let door: Door
+    /// Which listener is dialled.
+    let door: Int
     /// The client begins with the preface and SETTINGS, the server with SETTINGS.
     let clientGreets: Bool
     let serverGreets: Bool
@@ -30,10 +28,20 @@ struct RawScript {
     let seed: UInt64
     private(set) var steps: [Step] = []
 
+    /// Of peers that begin as they should.
+    init(door: Int, _ steps: [Step]) {
+        self.door = door
+        clientGreets = true
+        serverGreets = true
+        splitsFinely = false
+        seed = 0
+        self.steps = steps
+    }
+
     init(_ bytes: [UInt8]) {
         var reader = Reader(bytes: bytes)
         let setting = reader.byte() ?? 0
-        door = Door(rawValue: Int(setting & 3)) ?? .plain
+        door = Int(setting & 3) % 3
         clientGreets = setting & 4 == 0
         serverGreets = setting & 8 == 0
         splitsFinely = setting & 16 != 0
