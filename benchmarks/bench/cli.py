@@ -9,12 +9,14 @@ import shlex
 import signal
 import sys
 
-from . import instructions, machine, measure, places, report
+from . import fairness, instructions, machine, measure, places, report
 from .proxies import LOGGED, PROXIES
 from .terms import SUFFIXES, Terms
 from .workloads import WORKLOADS
 
 IDLE_CONNECTIONS = 4000
+# Measurements of another kind than a workload's rate and latency.
+OTHERS = ["fairness", "idle"]
 
 
 def parse(arguments):
@@ -25,7 +27,7 @@ def parse(arguments):
     names = ",".join(PROXIES)
     parser.add_argument("--only", metavar="NAMES", help=f"these proxies, of {names}")
     parser.add_argument("--skip", metavar="NAMES", help="all but these proxies")
-    parser.add_argument("--workloads", metavar="NAMES", default=",".join([*WORKLOADS, "idle"]),
+    parser.add_argument("--workloads", metavar="NAMES", default=",".join([*WORKLOADS, *OTHERS]),
                         help="these workloads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, help="paired rounds (default 5; idle 3)")
     parser.add_argument("--seconds", type=float, help="seconds per measurement (default 3)")
@@ -97,8 +99,9 @@ def core_plan(pin):
 
 
 def section(plan, name, arguments, figures):
-    title = (f"memory of {IDLE_CONNECTIONS} idle connections" if name == "idle"
-             else WORKLOADS[name].in_words) + plan.terms.in_words
+    others = {"idle": f"memory of {IDLE_CONNECTIONS} idle connections",
+              "fairness": fairness.IN_WORDS}
+    title = (others.get(name) or WORKLOADS[name].in_words) + plan.terms.in_words
     pinned = f"proxy on {plan.proxy_cores}, backend and load on {plan.load_cores}"
     return {
         "title": title, "figures": figures, "rounds": plan.rounds, "seconds": plan.seconds,
@@ -114,8 +117,11 @@ def measured(options, arguments, plan, name):
     if name == "idle":
         plan.rounds = options.rounds or (1 if options.quick else 3)
         figures = measure.idle_figures(plan, IDLE_CONNECTIONS, say)
+        return section(plan, name, arguments, figures)
+    plan.rounds = options.rounds or (1 if options.quick else 5)
+    if name == "fairness":
+        figures = fairness.fairness_figures(plan, say)
     else:
-        plan.rounds = options.rounds or (1 if options.quick else 5)
         figures = measure.workload_figures(plan, WORKLOADS[name], say)
     return section(plan, name, arguments, figures)
 
@@ -127,7 +133,7 @@ def stored():
 
 
 def write(results):
-    names = [name + suffix for suffix in SUFFIXES for name in [*WORKLOADS, "idle"]]
+    names = [name + suffix for suffix in SUFFIXES for name in [*WORKLOADS, *OTHERS]]
     ordered = {name: results[name] for name in names if name in results}
     places.RAW_RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
     places.RESULTS.write_text(report.render(ordered))
@@ -156,7 +162,7 @@ def bench(options, arguments, proxies, names):
 
 
 def count_instructions(options, proxies, names):
-    for workload in (WORKLOADS[name] for name in names if name != "idle"):
+    for workload in (WORKLOADS[name] for name in names if name not in OTHERS):
         for name, (proxy, binary) in proxies.items():
             found = instructions.per_call(proxy, binary, workload, options.calls,
                                           terms_of(options))
@@ -184,7 +190,7 @@ def main(arguments):
             write(stored())
             return 0
         proxies = located(options)
-        names = chosen(options.workloads, [*WORKLOADS, "idle"], "workload")
+        names = chosen(options.workloads, [*WORKLOADS, *OTHERS], "workload")
         if options.instructions:
             count_instructions(options, proxies, names)
         else:

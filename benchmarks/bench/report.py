@@ -2,6 +2,7 @@
 
 import statistics
 
+from . import fairness
 from .proxies import LOGGED
 
 BASE = "nghttpx"
@@ -118,6 +119,10 @@ def idle_section(section):
     return table(header, rows) + "\n"
 
 
+def fairness_section(section):
+    return table(fairness.HEADER, fairness.rows(section)) + "\n"
+
+
 def conditions(section):
     """The lines that say how and where a section was measured."""
     versions = "".join(f"\n  - {name}: {text}" for name, text in section["versions"].items())
@@ -130,7 +135,8 @@ def render(results):
     """The text of RESULTS.md; `results` maps workload names to sections."""
     parts = [LEGEND]
     for name, section in results.items():
-        body = idle_section(section) if name == "idle" else load_section(section)
+        special = {"idle": idle_section, "fairness": fairness_section}
+        body = special.get(name.split(" ")[0], load_section)(section)
         parts.append(f"## {name}: {section['title']}\n\n{body}")
     parts.append("## Conditions\n")
     groups = {}
