@@ -207,6 +207,15 @@ def is_free(port):
     return True
 
 
+def test_the_units_start_what_the_smallest_system_has(machine, packages):
+    """A unit whose reload wants /bin/kill fails where procps is not installed."""
+    install(machine, packages["weir"])
+    programs = re.findall(r"^Exec\w+=[-+!:@]*(\S+)", UNIT.read_text(), re.M)
+    assert "/usr/bin/weir" in programs
+    for program in programs:
+        machine.run("test", "-x", program)
+
+
 def test_the_units_are_what_systemd_expects(machine, packages):
     install(machine, packages["weir"])
     units = machine / "lib/systemd/system"
