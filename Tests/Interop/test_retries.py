@@ -146,6 +146,17 @@ def retries(proxy):
         if proxy.value("weir_retries_total", kind=kind)}
 
 
+def histogram(proxy, kind):
+    """How many calls have attempts of this kind, how many attempts, and the fewest of a call."""
+    name = {"policy": "retries", "transparent": "transparent_retries", "hedge": "hedges"}[kind]
+    name = "grpc_client_call_" + name
+    samples = [s for s in proxy.families()[name].samples if s.name == name + "_bucket"]
+    bounds = [s.labels["le"] for s in samples]
+    fewest = next((s.labels["le"] for s in samples if s.value), 0)
+    assert bounds in ([], ["1", "2", "3", "4", "5", "+Inf"]), bounds
+    return proxy.value(name + "_count"), proxy.value(name + "_sum"), float(fewest)
+
+
 # name, retry, acts, status, attempts, kinds of retries
 TRIED = [
     ("Trailers-Only", RETRY, [trailers_only(14)], OK, 2, {"policy": 1}),
@@ -184,6 +195,9 @@ def test_tried_again(behind, start_origin, dial, row):
     assert line["attempts"] == attempts and "not_retried" not in line, line
     assert len(server.requests) == attempts
     assert retries(proxy) == kinds
+    for kind in ("policy", "transparent", "hedge"):
+        number = kinds.get(kind, 0)
+        assert histogram(proxy, kind) == (1 if number else 0, number, number)
     counted = sum(n for kind, n in kinds.items() if kind != "transparent")
     seen = [request.field("grpc-previous-rpc-attempts") for request in server.requests]
     assert seen[0] is None and seen[-1] == (str(counted) if counted else None), seen
@@ -299,7 +313,11 @@ def test_pushback_is_kept(behind, start_origin, dial):
     proxy = behind([server], RETRY)
     begin = time.monotonic()
     assert call(proxy, dial).grpc_status == OK
-    assert 0.4 <= time.monotonic() - begin < 1.4
+    took = time.monotonic() - begin
+    assert 0.4 <= took < 1.4
+    record(proxy)
+    name = "grpc_client_call_retry_delay_seconds"
+    assert proxy.value(name + "_count") == 1 and 0.39 < proxy.value(name + "_sum") < took
 
 
 def test_no_attempt_begins_after_the_deadline(behind, start_origin, dial):

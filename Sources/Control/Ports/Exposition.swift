@@ -36,8 +36,14 @@ struct Exposition {
 
     /// - sizes: a count for each of `MessageSizeBuckets`.
     mutating func histogram(_ name: String, _ labels: Labels, sizes: [UInt64], sum: UInt64) {
-        let words = MessageSizeBuckets.bounds.map { "\($0)" }
-        let total = writeBuckets(name, labels, words, sizes)
+        histogram(name, labels, upTo: MessageSizeBuckets.bounds, buckets: sizes, sum: sum)
+    }
+
+    /// The same of numbers that have no unit.
+    mutating func histogram(
+        _ name: String, _ labels: Labels, upTo bounds: [UInt64], buckets: [UInt64], sum: UInt64
+    ) {
+        let total = writeBuckets(name, labels, bounds.map { "\($0)" }, buckets)
         sample(name + "_sum", labels, sum)
         sample(name + "_count", labels, total)
     }

@@ -253,6 +253,7 @@ struct MetricsPage {
         for sums in sums.clientCalls {
             writeOutcomes("grpc_client_call_duration_seconds", sums) { _ in true }
         }
+        writeRetryHistograms(sums.clientCalls)
         let series = sums.attempts
         page.family(
             "grpc_client_attempt_started_total", .counter, "Requests handed to a server's stream.")
@@ -271,6 +272,39 @@ struct MetricsPage {
         writeSizes(
             "grpc_client_attempt_rcvd_total_compressed_message_size_bytes",
             "Messages from a server, each call's.", series, .response)
+    }
+
+    /// The histograms of gRFC A96, of calls that had a second attempt.
+    private mutating func writeRetryHistograms(_ calls: [SeriesSums.Sums]) {
+        let numbers: [(String, String, RetryWord.Histogram)] = [
+            ("retries", "Attempts that a policy made after a call's first.", .retries),
+            (
+                "transparent_retries", "Attempts after one that no server has processed.",
+                .transparent
+            ),
+            ("hedges", "Attempts beside a call's first.", .hedges),
+        ]
+        let retried = calls.filter { !$0.retries.isEmpty }
+        for (word, help, histogram) in numbers {
+            let name = "grpc_client_call_\(word)"
+            page.family(name, .histogram, help)
+            for sums in retried {
+                page.histogram(
+                    name, sums.labels, upTo: RetryWord.bounds,
+                    buckets: Array(sums.retries[histogram.buckets]),
+                    sum: sums.retries[histogram.sum])
+            }
+        }
+        let name = "grpc_client_call_retry_delay_seconds"
+        page.family(
+            name, .histogram, "Time without an attempt under way, of calls that had several.")
+        for sums in retried {
+            let histogram = RetryWord.Histogram.delay
+            page.histogram(
+                name, sums.labels, bounds: LatencyBuckets.bounds,
+                buckets: Array(sums.retries[histogram.buckets]),
+                sum: sums.retries[histogram.sum])
+        }
     }
 
     private mutating func writeRetries() {

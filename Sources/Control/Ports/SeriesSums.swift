@@ -10,6 +10,9 @@ struct SeriesSums {
         /// By outcome, those that occurred; the words of `Series.Word`.
         var words: [Int: [UInt64]] = [:]
 
+        /// The words of `RetryWord`; empty where there were none.
+        var retries: [UInt64] = []
+
         var outcomes: [(Int, [UInt64])] { words.sorted { $0.key < $1.key } }
 
         /// Ends are read before beginnings: never less than nothing.
@@ -32,10 +35,9 @@ struct SeriesSums {
         for series in counters.flatMap(\.series.all) {
             var sum = sums[series.key] ?? Self.empty(series.key)
             for (outcome, block) in series.outcomes {
-                var words = sum.words[outcome] ?? [UInt64](repeating: 0, count: block.count)
-                for index in words.indices { words[index] &+= block[index] }
-                sum.words[outcome] = words
+                Self.add(block, to: &sum.words[outcome, default: []])
             }
+            if let retries = series.retries { Self.add(retries, to: &sum.retries) }
             sum.started &+= series.startedCount
             sums[series.key] = sum
         }
@@ -46,6 +48,11 @@ struct SeriesSums {
             case .clientCall: clientCalls.append(sum)
             }
         }
+    }
+
+    private static func add(_ block: CounterBlock, to words: inout [UInt64]) {
+        if words.isEmpty { words = [UInt64](repeating: 0, count: block.count) }
+        for index in words.indices { words[index] &+= block[index] }
     }
 
     private static func order(_ sums: Sums) -> String {

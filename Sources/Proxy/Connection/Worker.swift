@@ -74,7 +74,7 @@ public final class Worker {
     var limiters: [RateLimiter] = []
     /// What access rules decided, by their names.
     var accessCounts: [String: AccessCounts] = [:]
-    let latencyBounds = LatencyBuckets.bounds
+    let latencySteps = LatencyBuckets.steps
     var warningQuietUntil = Int64.min
     var exhaustedQuietUntil = Int64.min
     var quietUntil = [Int64](repeating: .min, count: Limit.allCases.count)
@@ -156,7 +156,7 @@ public final class Worker {
         gather()
         flushAll()
         let took = workspace.system.now() - workspace.now
-        workspace.counters.addTurn(took, latencyBounds)
+        workspace.counters.addTurn(took, latencySteps)
         if max(took, late) >= noteworthyLag {
             lagged(max(took, late), at: workspace.now + took)
         }

@@ -84,6 +84,7 @@ final class Exchange {
     /// Its route's mirror gets a copy of it once it is whole.
     var isToBeMirrored = false
     var retry = RetryState()
+    var tally = RetryTally()
     var times = AttemptTimes()
 
     /// Where it belongs, where its upstream asks for that.
@@ -321,6 +322,7 @@ final class Exchange {
         resetsAfterResponse = false
         keepsRequest = true
         retry = RetryState()
+        tally = RetryTally()
         times = AttemptTimes()
     }
 

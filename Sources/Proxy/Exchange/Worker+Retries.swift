@@ -60,7 +60,7 @@ extension Worker {
         switch verdict {
         case .giveUp(let reason): return reason
         case .again:
-            workspace.counters.add(.transparentRetries)
+            count(.transparent, exchange)
             // In the place of the other.
             let previous = attempt.previous
             makeAttempt(exchange, after: attempt, at: workspace.now, previous: previous)
@@ -69,7 +69,7 @@ extension Worker {
                 withdraw(exchange)
                 return .budget
             }
-            workspace.counters.add(.retries)
+            count(.retry, exchange)
             let previous = exchange.retry.attempts - 1
             makeAttempt(exchange, after: attempt, at: workspace.now &+ delay, previous: previous)
         }
@@ -137,6 +137,19 @@ extension Worker {
         exchange.retry = state
     }
 
+    private func count(_ kind: RetryTally.Kind, _ exchange: Exchange) {
+        workspace.counters.add(kind.counter)
+        var tally = exchange.tally
+        tally.count(kind)
+        exchange.tally = tally
+    }
+
+    private func idleBegan(_ exchange: Exchange) {
+        var tally = exchange.tally
+        tally.stopped(now: workspace.now)
+        exchange.tally = tally
+    }
+
     private func takeHedge(_ exchange: Exchange, _ policy: RetryPolicy) -> Bool {
         var state = exchange.retry
         defer { exchange.retry = state }
@@ -161,7 +174,10 @@ extension Worker {
         next.use { $0.previous = previous }
         exchange.times.tryEndsAt = .max
         exchange.times.peekEndsAt = .max
-        if !exchange.hasStreamingAttempt { exchange.phase = .waiting }
+        if !exchange.hasStreamingAttempt {
+            exchange.phase = .waiting
+            idleBegan(exchange)
+        }
         guard time > workspace.now else { return next.use(place) }
         exchange.times.retryAt = time
         hurry(exchange)
@@ -385,7 +401,7 @@ extension Worker {
         exchange.forEachAttempt { noteTried($0, exchange) }
         let first = exchange.attempt.object
         guard takeRetry(exchange, first, policy) else { return withdraw(exchange) }
-        workspace.counters.add(.hedges)
+        count(.hedge, exchange)
         let next = workspace.takeAttempt(of: exchange)
         exchange.add(next)
         exchange.times.hedgeAt = workspace.now &+ delay

@@ -12,15 +12,20 @@ public enum LatencyBuckets {
     /// One for each bound, and one for what is above all of them.
     public static let count = 41
 
-    /// The position of the first bound that is not below `nanoseconds`.
+    /// The bounds, and as many more that nothing is above as make 64: each search takes six steps
+    /// then, and none of them is a branch that a processor could guess wrongly.
+    static let steps: [Int64] = bounds + Array(repeating: .max, count: 64 - bounds.count)
+
+    /// The position of the first of the bounds that is not below `nanoseconds`.
     @inline(always)
-    static func position(_ nanoseconds: Int64, in bounds: [Int64]) -> Int {
-        var low = 0
-        var high = bounds.count
-        while low < high {
-            let middle = (low &+ high) &>> 1
-            if bounds[middle] < nanoseconds { low = middle &+ 1 } else { high = middle }
+    static func position(_ nanoseconds: Int64, in steps: [Int64]) -> Int {
+        var position = 0
+        var step = 32
+        while step > 0 {
+            let isAbove = steps[position &+ step &- 1] < nanoseconds
+            position &+= isAbove ? step : 0
+            step &>>= 1
         }
-        return low
+        return position
     }
 }

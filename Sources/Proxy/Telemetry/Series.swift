@@ -79,6 +79,8 @@ public final class Series: Sendable {
     private let started = CounterBlock(count: 1)
     private let blocks = Mutex<[CounterBlock?]>(Array(repeating: nil, count: Outcome.count))
 
+    private let retryBlock = Mutex<CounterBlock?>(nil)
+
     init(_ key: SeriesKey) { self.key = key }
 
     public var startedCount: UInt64 { started[0] }
@@ -90,8 +92,17 @@ public final class Series: Sendable {
         }
     }
 
+    /// Nil where there were none. The words of `RetryWord`.
+    public var retries: CounterBlock? { retryBlock.withLock { $0 } }
+
     @inline(always)
     func began() { started.add(1, at: 0) }
+
+    fileprivate func makeRetries() -> CounterBlock {
+        let block = CounterBlock(count: RetryWord.count)
+        retryBlock.withLock { $0 = block }
+        return block
+    }
 
     /// Made when an outcome occurs for the first time.
     fileprivate func block(_ outcome: Int) -> CounterBlock {
@@ -113,6 +124,8 @@ final class SeriesWriter {
         self.series = series
         blocks = Array(repeating: nil, count: Outcome.count)
     }
+
+    private(set) lazy var retries = Borrowed(series.makeRetries())
 
     @inline(always)
     func began() { series.began() }

@@ -115,7 +115,9 @@ extension Worker {
             block.add(duration)
         }
         guard let pool = exchange.attempt.use({ $0.pool }) else { return }
-        callSeries(pool).use { $0.ended(outcome) }.use { $0.add(duration) }
+        let calls = callSeries(pool)
+        calls.use { $0.ended(outcome) }.use { $0.add(duration) }
+        if !exchange.tally.isEmpty { retriesEnded(exchange, calls) }
         exchange.attempt.use { attempt in
             guard let series = attempt.series else { return }
             series.use { $0.ended(outcome) }.use { block in
@@ -129,6 +131,12 @@ extension Worker {
                 block.add(totals)
                 block.add(self.duration(since: attempt.sentAt))
             }
+        }
+    }
+
+    private func retriesEnded(_ exchange: Exchange, _ calls: Borrowed<SeriesWriter>) {
+        calls.use { $0.retries }.use { block in
+            block.add(exchange.tally, now: workspace.now, steps: latencySteps)
         }
     }
 
@@ -152,7 +160,7 @@ extension Worker {
     @inline(always)
     private func duration(since start: Int64) -> Elapsed {
         let nanoseconds = max(0, workspace.now &- start)
-        let bucket = LatencyBuckets.position(nanoseconds, in: latencyBounds)
+        let bucket = LatencyBuckets.position(nanoseconds, in: latencySteps)
         return Elapsed(nanoseconds: UInt64(truncatingIfNeeded: nanoseconds), bucket: bucket)
     }
 
