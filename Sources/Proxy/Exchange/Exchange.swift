@@ -135,19 +135,15 @@ final class Exchange {
         let (listBytesMax, fieldsMax, pathBytesMax) = downstream.limits
         request.listBytes &+= name.count &+ value.count &+ 32
         fieldCount &+= 1
+        if request.listBytes > listBytesMax || fieldCount > fieldsMax {
+            return requestFieldTooMany(name, value)
+        }
         let token = name.use(HeaderToken.of)
         let verdict = name.use { name in
             value.use { request.check.requestField(token, name, $0) }
         }
         guard verdict == .fine else { return .malformed }
         if token == .contentType, value.use(ContentType.isGRPC) { head.isGRPC = true }
-        if request.listBytes > listBytesMax || fieldCount > fieldsMax {
-            head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
-            let isAbuse =
-                request.listBytes / Self.abuseFactor > listBytesMax
-                || fieldCount / Self.abuseFactor > fieldsMax
-            return isAbuse ? .abusive : .taken
-        }
         if token != .other {
             if token.isStrippedFromClients || token.isHopByHop && token != .te {
                 // What a trusted proxy says of the client is kept for whoever asks for it.
@@ -159,6 +155,18 @@ final class Exchange {
         let isStored = request.headers.append(
             copying: name, value, flags: flags, in: &arena, from: pool)
         return isStored ? .taken : .refused
+    }
+
+    /// Counts a field over a limit, and looks at no more of it than an answer needs: a megabyte of
+    /// HPACK references is a million of them.
+    private func requestFieldTooMany(_ name: ByteView, _ value: ByteView) -> FieldVerdict {
+        let (listBytesMax, fieldsMax, _) = downstream.limits
+        head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
+        if name.equals("content-type"), value.use(ContentType.isGRPC) { head.isGRPC = true }
+        let isAbuse =
+            request.listBytes / Self.abuseFactor > listBytesMax
+            || fieldCount / Self.abuseFactor > fieldsMax
+        return isAbuse ? .abusive : .taken
     }
 
     private func isProxys(_ token: HeaderToken, _ name: ByteView) -> Bool {
