@@ -1,3 +1,5 @@
+internal import Wire
+
 /// Goes from frame header to frame header (RFC 9113, 4.1) over the bytes of a connection, however
 /// they are cut into reads: nghttp2 says nothing of DATA that it drops. Performs no I/O.
 ///
@@ -37,7 +39,7 @@ struct FrameWalk {
         }
         let start = index
         index &+= Self.headerBytes
-        return header(start: start) { bytes[start &+ $0] }
+        return header(bytes.word(at: start), bytes[start &+ 8], start: start)
     }
 
     /// A header that is cut.
@@ -50,18 +52,18 @@ struct FrameWalk {
         }
         guard partialCount == Self.headerBytes else { return nil }
         partialCount = 0
-        let whole = partial
-        return header(start: start) { whole[$0] }
+        return header(partial.span.word(at: 0), partial[8], start: start)
     }
 
     @inline(always)
-    private mutating func header(start: Int, _ byte: (Int) -> UInt8) -> Header {
-        let length = Int(byte(0)) << 16 | Int(byte(1)) << 8 | Int(byte(2))
+    private mutating func header(_ word: UInt64, _ last: UInt8, start: Int) -> Header {
+        let length = Int(truncatingIfNeeded: word &>> 40)
         bytesToSkip = length
-        // The first bit is reserved.
-        let high = Int32(byte(5) & 0x7f) << 24 | Int32(byte(6)) << 16
+        // The first bit of an ID is reserved.
+        let high = Int32(truncatingIfNeeded: word & 0x7f_ffff) &<< 8
         return Header(
-            length: length, type: byte(3), flags: byte(4),
-            streamID: high | Int32(byte(7)) << 8 | Int32(byte(8)), start: start)
+            length: length, type: UInt8(truncatingIfNeeded: word &>> 32),
+            flags: UInt8(truncatingIfNeeded: word &>> 24), streamID: high | Int32(last),
+            start: start)
     }
 }

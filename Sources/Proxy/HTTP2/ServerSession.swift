@@ -59,12 +59,6 @@ final class ServerSession: HTTP2Session {
         unsafe _ = nghttp2_submit_goaway(handle, 0, last, HTTP2Code.noError.rawValue, nil, 0)
     }
 
-    /// The stream will get no events any more.
-    func forget(_ streamID: Int32) {
-        unsafe _ = nghttp2_session_set_stream_user_data(handle, streamID, nil)
-        if currentID == streamID { current = nil }
-    }
-
     // MARK: Bytes
 
     /// Feeds nghttp2 what comes before a frame that ends the connection.
@@ -146,13 +140,23 @@ final class ServerSession: HTTP2Session {
         let isRequest = unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
         // Looked up again: a block may arrive in several reads, with other streams' frames between.
         guard let owner = exchange(of: streamID) else { return true }
-        let verdict = owner.use { exchange in
-            blocks.use { pool in
-                isRequest
-                    ? exchange.requestFieldReceived(name, value, flags, pool)
-                    : exchange.requestTrailerReceived(name, value, flags, pool)
+        let verdict =
+            isRequest
+            ? owner.use { exchange in
+                blocks.use { exchange.requestFieldReceived(name, value, flags, $0) }
             }
-        }
+            : owner.use { exchange in
+                blocks.use { exchange.requestTrailerReceived(name, value, flags, $0) }
+            }
+        return verdict == .taken || took(verdict, streamID, owner, isRequest: isRequest)
+    }
+
+    /// What a field is that is not simply kept. False where its stream is not read any more.
+    @inline(never)
+    private func took(
+        _ verdict: Exchange.FieldVerdict, _ streamID: Int32, _ owner: Borrowed<Exchange>,
+        isRequest: Bool
+    ) -> Bool {
         switch verdict {
         case .taken: return true
         case .malformed:

@@ -54,12 +54,13 @@ struct StreamLedger {
 
     @inline(always)
     private mutating func began(_ streamID: Int32, isEnd: Bool) {
-        let steps = Int(streamID &- lastID) / 2
+        let steps = Int(streamID &- lastID) &>> 1
         lastID = streamID
         opened = opened << steps | 1
         ended = ended << steps | (isEnd ? 1 : 0)
     }
 
     /// 0 for a stream that is too old.
-    private func bit(of streamID: Int32) -> UInt64 { 1 << (Int(lastID &- streamID) / 2) }
+    @inline(always)
+    private func bit(of streamID: Int32) -> UInt64 { 1 << (Int(lastID &- streamID) &>> 1) }
 }

@@ -23,19 +23,18 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
         var target: Target
     }
 
-    private static var slotsPerLevel: Int32 { 64 }
-    private static var levels: Int32 { 4 }
+    private static var slotsPerLevel: Int { 64 }
+    private static var levels: Int { 4 }
     private static var tickNanoseconds: Int64 { 1_000_000 }
 
     private var nodes: [Node] = []
-    private var heads: [Int32]
-    private var occupied: [UInt64] = [0, 0, 0, 0]
+    private var heads = InlineArray<256, Int32>(repeating: -1)
+    private var occupied = InlineArray<4, UInt64>(repeating: 0)
     private var freeNode: Int32 = -1
     private var currentTick: Int64
     private(set) var count = 0
 
     init(now: Int64) {
-        heads = Array(repeating: -1, count: Int(Self.slotsPerLevel * Self.levels))
         currentTick = now / Self.tickNanoseconds
     }
 
@@ -43,15 +42,16 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
 
     mutating func schedule(_ target: Target, at deadline: Int64) -> Timer {
         let index = takeNode(target)
-        insert(index, tick: Self.tick(of: deadline))
-        count += 1
+        insert(index, target, tick: Self.tick(of: deadline))
+        count &+= 1
         return Timer(index: index)
     }
 
     mutating func move(_ timer: Timer, to deadline: Int64) {
         precondition(timer.isScheduled, "a timer that is not scheduled cannot move")
+        let target = nodes[Int(timer.index)].target
         unlink(timer.index)
-        insert(timer.index, tick: Self.tick(of: deadline))
+        insert(timer.index, target, tick: Self.tick(of: deadline))
     }
 
     mutating func cancel(_ timer: inout Timer) {
@@ -89,7 +89,7 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
         guard count > 0 else { return nil }
         var earliest = Int64.max
         for level in 0..<Self.levels {
-            let bits = occupied[Int(level)]
+            let bits = occupied[level]
             guard bits != 0 else { continue }
             let shift = Int64(level) * 6
             let position = currentTick >> shift
@@ -122,43 +122,48 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
             next = min(limit, (currentTick | 63) + 1)
         }
         currentTick = next
-        var level: Int32 = 1
+        var level = 1
         while level < Self.levels, next & ((Int64(1) << (Int64(level) * 6)) - 1) == 0 {
             spread(level)
             level += 1
         }
     }
 
-    private mutating func spread(_ level: Int32) {
+    private mutating func spread(_ level: Int) {
         let position = (currentTick >> (Int64(level) * 6)) & 63
-        let slot = level * Self.slotsPerLevel + Int32(truncatingIfNeeded: position)
-        var index = heads[Int(slot)]
-        heads[Int(slot)] = -1
-        occupied[Int(level)] &= ~(UInt64(1) << UInt64(position))
+        let slot = level * Self.slotsPerLevel + Int(position)
+        var index = heads[slot]
+        heads[slot] = -1
+        occupied[level] &= ~(UInt64(1) << UInt64(position))
         while index >= 0 {
-            let next = nodes[Int(index)].next
-            insert(index, tick: nodes[Int(index)].tick)
-            index = next
+            let node = nodes[Int(index)]
+            insert(index, node.target, tick: node.tick)
+            index = node.next
         }
     }
 
-    private mutating func insert(_ index: Int32, tick: Int64) {
-        nodes[Int(index)].tick = tick
+    /// A node is written as a whole: each access to the array has its price.
+    private mutating func insert(_ index: Int32, _ target: Target, tick: Int64) {
         let due = max(tick, currentTick)
-        let distance = due - currentTick
-        var level: Int32 = 0
-        while level < Self.levels - 1, distance >= Int64(1) << (Int64(level + 1) * 6) { level += 1 }
+        let level = Self.level(distance: due &- currentTick)
+        let shift = Int64(level) &* 6
         // Beyond the wheel's range: the last slot of the highest level, and again from there.
-        let clamped = min(due, currentTick + (Int64(63) << (Int64(level) * 6)))
-        let position = (clamped >> (Int64(level) * 6)) & 63
-        let slot = level * Self.slotsPerLevel + Int32(truncatingIfNeeded: position)
-        let head = heads[Int(slot)]
-        nodes[Int(index)].slot = slot
-        nodes[Int(index)].previous = -1
-        nodes[Int(index)].next = head
+        let clamped = min(due, currentTick &+ (Int64(63) &<< shift))
+        let position = (clamped &>> shift) & 63
+        let slot = Int(level) &* Self.slotsPerLevel &+ Int(position)
+        let head = heads[slot]
+        nodes[Int(index)] = Node(
+            previous: -1, next: head, slot: Int32(truncatingIfNeeded: slot), tick: tick,
+            target: target)
         if head >= 0 { nodes[Int(head)].previous = index }
-        heads[Int(slot)] = index
-        occupied[Int(level)] |= UInt64(1) << UInt64(position)
+        heads[slot] = index
+        occupied[level] |= UInt64(1) &<< UInt64(position)
+    }
+
+    /// A level reaches six bits farther than the one below it.
+    private static func level(distance: Int64) -> Int {
+        let bits = 64 &- (distance | 1).leadingZeroBitCount
+        return min((bits &- 1) / 6, levels &- 1)
     }
 
     private mutating func unlink(_ index: Int32) {
@@ -167,29 +172,26 @@ struct TimerWheel<Target: BitwiseCopyable>: ~Copyable {
         if node.previous >= 0 {
             nodes[Int(node.previous)].next = node.next
         } else {
-            heads[Int(node.slot)] = node.next
-            if node.next < 0 {
-                let level = Int(node.slot / Self.slotsPerLevel)
-                occupied[level] &= ~(UInt64(1) << UInt64(node.slot % Self.slotsPerLevel))
-            }
+            let slot = Int(node.slot)
+            heads[slot] = node.next
+            guard node.next < 0 else { return }
+            occupied[slot &>> 6] &= ~(UInt64(1) &<< UInt64(slot & 63))
         }
     }
 
     private mutating func takeNode(_ target: Target) -> Int32 {
-        let node = Node(previous: -1, next: -1, slot: 0, tick: 0, target: target)
         guard freeNode >= 0 else {
-            nodes.append(node)
+            nodes.append(Node(previous: -1, next: -1, slot: 0, tick: 0, target: target))
             return Int32(nodes.count - 1)
         }
         let index = freeNode
         freeNode = nodes[Int(index)].next
-        nodes[Int(index)] = node
         return index
     }
 
     private mutating func giveNode(_ index: Int32) {
         nodes[Int(index)].next = freeNode
         freeNode = index
-        count -= 1
+        count &-= 1
     }
 }
