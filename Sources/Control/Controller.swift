@@ -17,15 +17,19 @@ public final class Controller {
         /// 0: one for each core that the process may use.
         public var workers: Int
         public var supervisor: SupervisorTerms
+        /// The administration interface of the Weir whose sockets are taken over; empty for the
+        /// one that the configuration names, nil where there is none to take over from.
+        public var takeover: String?
 
         public init(
             path: String, environment: [String: String], workers: Int,
-            supervisor: SupervisorTerms = SupervisorTerms()
+            supervisor: SupervisorTerms = SupervisorTerms(), takeover: String? = nil
         ) {
             self.path = path
             self.environment = environment
             self.workers = workers
             self.supervisor = supervisor
+            self.takeover = takeover
         }
     }
 
@@ -34,6 +38,7 @@ public final class Controller {
         case listener(ListenError)
         case tls(String)
         case threads
+        case takeover(TakeoverFailure)
     }
 
     private static let quietNanoseconds: Int64 = 200_000_000
@@ -46,7 +51,7 @@ public final class Controller {
     private let options: Options
     private let quietLogger: Logger
     /// Weir's own log, at the level that was last asked for.
-    private var logger: Logger {
+    var logger: Logger {
         var logger = quietLogger
         logger.logLevel = state.level.value
         return logger
@@ -58,18 +63,18 @@ public final class Controller {
     private var workers: [WorkerThread] = []
     private let accessLog: AccessLog
     /// What the process tells of itself over its own ports.
-    private let state: ProcessState
-    private var ports: Ports
+    let state: ProcessState
+    var ports: Ports
     private let keyFetcher: KeyFetcher
     private var minter = TokenMinter()
     private let discovery: Discovery
     private var overloadWatch = OverloadWatch()
     private let materials = Materials()
-    private let inherited: InheritedSockets
-    private let supervisor: Supervisor
-    private var resources: SharedResources
+    let inherited: InheritedSockets
+    let supervisor: Supervisor
+    var resources: SharedResources
     private let renewals: IdentityRenewals
-    private var snapshot: Snapshot?
+    private(set) var snapshot: Snapshot?
     /// Replaced ones, while workers use them: freeing 100,000 routes is no work for a worker.
     private var replaced: [Snapshot] = []
     /// As the last good configuration says.
@@ -77,7 +82,20 @@ public final class Controller {
     private var changedAt: Int64?
     private var firstChangedAt: Int64 = 0
     private var drainLimit: Int64 = 0
-    private var isDraining = false
+    private(set) var isDraining = false
+    /// Until its predecessor goes.
+    var takeover: Takeover?
+    /// What is served then, if it is not given to the workers yet.
+    var held: Installation?
+    /// Nil unless the one that was taken over from runs still.
+    var predecessorWatch: ProcessWatch?
+    /// Told when a successor has its last answer.
+    let farewell = Answer<Bool>()
+    private var isSucceeded = false
+    /// Nothing was taken over after all.
+    var takeoverFailure: TakeoverFailure?
+    /// Who this process is, to successors.
+    let instance = String(UInt64.random(in: .min ... .max), radix: 16)
     /// The newest configuration, until all workers have it.
     private var pending: PendingInstallation?
     /// How the last load ended, for the supervisor.
@@ -101,7 +119,8 @@ public final class Controller {
         discovery = Discovery(waker: bell.waker)
         stopper = Stopper(waker: bell.waker)
         state = ProcessState(
-            accessLog, stopper, LogLevel(logger.logLevel), options.environment)
+            accessLog, stopper, Succession(waker: bell.waker), LogLevel(logger.logLevel),
+            options.environment)
         inherited = InheritedSockets(names: options.supervisor.socketNames)
         ports = Ports(state, inherited)
         resources = SharedResources(inherited)
@@ -116,10 +135,11 @@ public final class Controller {
     public func run() throws(StartError) {
         try start()
         serve()
+        if let takeoverFailure { throw .takeover(takeoverFailure) }
     }
 
     /// Loads the configuration, listens and starts the workers: connections are accepted from now
-    /// on. `serve` is to follow.
+    /// on, unless sockets are taken over. `serve` is to follow.
     public func start() throws(StartError) {
         Descriptors.raiseLimit()
         // Seen before it is read, so that a change in between is found.
@@ -128,6 +148,7 @@ public final class Controller {
         guard let snapshot = result.snapshot else { throw .configuration(result) }
         for problem in options.supervisor.problems { logger.warning("\(problem)") }
         report(result)
+        if let path = options.takeover { try beginTakeover(path, snapshot) }
         let installation: Installation
         do { installation = try resources.installation(of: snapshot) } catch {
             switch error {
@@ -140,6 +161,11 @@ public final class Controller {
         state.change { $0.workers = workers }
         install(installation, result.sources)
         state.change { $0.reloads = .init() }
+        if takeover == nil { reportServing() }
+    }
+
+    func reportServing() {
+        guard let snapshot else { return }
         let count = workers.count
         logger.notice("serving revision=\(snapshot.revision) workers=\(count) \(summary(snapshot))")
         reportUnusedSockets(snapshot)
@@ -148,6 +174,7 @@ public final class Controller {
     /// Heeds signals and changed files, and writes the log, until all workers have ended.
     public func serve() {
         while !workers.allSatisfy(\.isOver) { wait() }
+        if isSucceeded { _ = farewell.value(by: Waiting.now() + Self.endNanoseconds) }
         accessLog.end()
         writeLog()
         reportCounters()
@@ -190,8 +217,10 @@ public final class Controller {
         if let left = overloadWatch.left(at: Waiting.now()) {
             milliseconds = min(milliseconds, Int32(clamping: left / 1_000_000 + 1))
         }
+        if takeover?.isPreparing == true { milliseconds = min(milliseconds, 100) }
         let descriptors =
             [signals.descriptor, watch.descriptor, bell.descriptor] + discovery.descriptors
+            + [takeover == nil ? predecessorWatch?.descriptor : nil].compactMap { $0 }
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
         while let signal = signals.next() {
@@ -205,11 +234,15 @@ public final class Controller {
         // A worker that does not hear must not keep a process that was told twice to end.
         if let endBy, Waiting.now() >= endBy { Waiting.exitAtOnce() }
         lookAtFiles()
+        answerSuccessors()
         tellSupervisor()
+        lookAtPredecessor()
         renew()
         fetchKeys()
         mintTokens()
         discover()
+        if keyFetcher.isSettled, discovery.isSettled { takeover?.isSettled = true }
+        proceedWithTakeover()
         lookAtMemory()
         letSnapshotsGo()
         writeLog()
@@ -302,7 +335,7 @@ public final class Controller {
     private func reload() {
         supervisor.reloading(now: Waiting.now())
         loadAgain()
-        if pending == nil { supervisor.ready(status) }
+        if pending == nil, takeover == nil { supervisor.ready(status) }
     }
 
     private func loadAgain() {
@@ -339,7 +372,6 @@ public final class Controller {
     }
 
     private func install(_ installation: Installation, _ sources: [Source]) {
-        let log = log
         if let snapshot { replaced.append(snapshot) }
         snapshot = installation.snapshot
         renewals.follow(installation.snapshot.renewed)
@@ -356,11 +388,10 @@ public final class Controller {
             $0.lastErrors = []
             $0.reloads.installed += 1
         }
-        for failure in ports.install(installation.snapshot.telemetry) { logger.error("\(failure)") }
+        // Who asks there is answered by the predecessor while there is one.
+        if takeover == nil { openPorts(installation.snapshot) }
         let drains = installation.snapshot.listeners.map(\.timeouts.drain)
         drainLimit = drains.contains(0) ? 0 : drains.max() ?? 0
-        let pending = PendingInstallation(workers: workers.count, waker: bell.waker)
-        self.pending = pending
         status = serving(installation.snapshot)
         let keys = keyFetcher.install(installation.snapshot.tokens, at: Waiting.now())
         show(keys)
@@ -374,6 +405,16 @@ public final class Controller {
             // Before the configuration that needs them.
             worker.mailbox.post(.keys(keys))
             worker.mailbox.post(.endpoints(endpoints))
+        }
+        if takeover?.isPreparing == true { held = installation } else { release(installation) }
+    }
+
+    /// Gives it to the workers, which accept from then on.
+    func release(_ installation: Installation) {
+        let log = log
+        let pending = PendingInstallation(workers: workers.count, waker: bell.waker)
+        self.pending = pending
+        for worker in workers {
             let message = Mailbox.Message.install(installation) { report in
                 pending.arrived()
                 let microseconds = report.nanoseconds / 1_000
@@ -381,6 +422,10 @@ public final class Controller {
             }
             worker.mailbox.post(message)
         }
+    }
+
+    func openPorts(_ snapshot: Snapshot) {
+        for failure in ports.install(snapshot.telemetry) { logger.error("\(failure)") }
     }
 
     /// Drops the last reference to each snapshot that no worker uses any more.
@@ -402,6 +447,7 @@ public final class Controller {
     private func tellSupervisor() {
         if pending?.isOver == true {
             pending = nil
+            finishTakeover()
             if !isDraining { supervisor.ready(status) }
         }
         guard let stalled = supervisor.look(now: Waiting.now(), workers) else { return }
@@ -422,7 +468,9 @@ public final class Controller {
 
     // MARK: Ending
 
-    private func terminate() {
+    /// - successor: the process that has the sockets from now on; its number is 0 where it is out
+    ///   of sight.
+    func terminate(successor: Int32? = nil) {
         guard !isDraining else {
             logger.notice("ending at once")
             for worker in workers { worker.mailbox.post(.stop) }
@@ -432,8 +480,18 @@ public final class Controller {
         isDraining = true
         state.change { $0.isDraining = true }
         stopper.draining()
-        logger.notice("draining")
-        supervisor.stopping(limit: drainLimit)
+        if let successor {
+            logger.notice("succeeded by pid=\(successor), draining")
+            isSucceeded = true
+            ports.leave()
+        } else {
+            logger.notice("draining")
+        }
+        if let successor, Processors.areShared(with: successor) {
+            supervisor.succeeded(by: successor)
+        } else {
+            supervisor.stopping(limit: drainLimit)
+        }
         resources = SharedResources(inherited)
         // A tenth of the time for asking, so that not all clients come back elsewhere at once.
         let longest = Self.spreadNanoseconds

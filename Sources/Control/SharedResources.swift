@@ -29,6 +29,11 @@ struct SharedResources {
 
     init(_ inherited: InheritedSockets) { self.inherited = inherited }
 
+    /// The listeners' sockets by their addresses.
+    var listening: [(address: SocketAddress, socket: ListeningSocket)] {
+        sockets.map { ($0.key, $0.value) }
+    }
+
     /// Opens what the snapshot needs and is not open. Where an address cannot be listened on
     /// nothing changes; what is not needed any more is closed when the last worker has let it go.
     mutating func installation(of snapshot: Snapshot) throws(Failure) -> Installation {

@@ -10,6 +10,10 @@ struct Run: ParsableCommand {
             SIGHUP loads the configuration again, as changes of its files do. SIGTERM and SIGINT \
             drain: no new connections, and those that are open end with their last stream; a \
             second one ends at once.
+
+            --takeover upgrades without dropping a call: the listening sockets of a Weir that \
+            runs are taken over, over its administration interface, and it drains as soon as \
+            this one serves. Until then nothing has changed for it, whatever goes wrong here.
             """)
 
     @OptionGroup var source: ConfigurationOption
@@ -19,6 +23,14 @@ struct Run: ParsableCommand {
 
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel: Logger.Level = .notice
+
+    @Option(
+        defaultAsFlag: "",
+        help: ArgumentHelp(
+            "Take over from the Weir whose administration interface has this path.",
+            discussion: "Without a path: the one that 'admin' of the configuration names.",
+            valueName: "socket"))
+    var takeover: String?
 
     func validate() throws {
         guard (0...1_024).contains(workers) else {
@@ -32,7 +44,7 @@ struct Run: ParsableCommand {
         let environment = Environment.variables
         let options = Controller.Options(
             path: source.path, environment: environment, workers: workers,
-            supervisor: .own(environment))
+            supervisor: .own(environment), takeover: takeover.map(AdminClient.path))
         do {
             try Controller(options, logger).run()
         } catch {
@@ -56,6 +68,10 @@ extension Controller.StartError {
             StandardError.write("\(words)\n")
         case .threads:
             StandardError.write("no threads or descriptors left to start with\n")
+        case .takeover(let failure):
+            StandardError.write("\(failure.words)\n")
+            if case .nobody = failure { return .nobody }
+            return .refused
         }
         return .cannot
     }

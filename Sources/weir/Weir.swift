@@ -20,4 +20,8 @@ extension ExitCode {
     static let no = ExitCode(1)
     /// No answer could be found.
     static let cannot = ExitCode(2)
+    /// `weir run --takeover`: nobody is there to take over from.
+    static let nobody = ExitCode(3)
+    /// `weir run --takeover`: who is there does not hand over, or hands over what cannot be used.
+    static let refused = ExitCode(4)
 }

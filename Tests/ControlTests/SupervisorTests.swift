@@ -93,6 +93,16 @@ import Wire
         #expect(supervisor.untilLook(now: 5_000_000_000) == 0)
     }
 
+    @Test("who was succeeded names the successor, and feeds the watchdog no more")
+    func succeeded() {
+        var sent: [String] = []
+        let supervisor = Supervisor(watchdog: 4_000_000_000) { sent.append($0) }
+        supervisor.succeeded(by: 7)
+        #expect(supervisor.untilLook(now: 5_000_000_000) == nil)
+        #expect(supervisor.look(now: 5_000_000_000, []) == nil)
+        #expect(sent == ["MAINPID=7\nSTATUS=a successor serves"])
+    }
+
     @Test("a worker that did not turn between two looks stalls; one that has ended does not")
     func heartbeat() {
         var heartbeat = Heartbeat()

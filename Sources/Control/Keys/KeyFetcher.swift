@@ -50,6 +50,9 @@ final class KeyFetcher {
         return keys
     }
 
+    /// Every source was fetched once, whatever came of it.
+    var isSettled: Bool { sources.values.allSatisfy { $0.entry.fetches > 0 } }
+
     /// When `turn` has something to do by itself.
     var nextDeadline: Int64? {
         guard inFlight < Self.fetchesMax else { return nil }

@@ -3,6 +3,7 @@ internal import CMicroHTTPD
 internal import CZlib
 internal import Glibc
 internal import Proxy
+internal import Synchronization
 
 /// What was asked for over HTTP/1.1.
 struct HTTPRequest {
@@ -12,6 +13,8 @@ struct HTTPRequest {
     var acceptsGzip = false
     /// The user who asks, where the port is a unix socket.
     var userID: UInt32?
+    /// The process that asks, where it is in sight.
+    var processID: Int32 = 0
     /// The argument `level` of the query.
     var level: String?
     var body: [UInt8] = []
@@ -25,6 +28,10 @@ struct HTTPResponse {
     var body: [UInt8] = []
     /// The methods of a path that does not take the one asked for.
     var allow: String?
+    /// Sockets whose descriptors go along.
+    var sockets: [ListeningSocket] = []
+    /// Told when all of it was sent, or never will be.
+    var sent: Answer<Bool>?
 
     init(_ status: UInt32 = 200, _ text: String) {
         self.status = status
@@ -50,6 +57,8 @@ final class HTTPPort {
     private final class Context {
         let answer: @Sendable (HTTPRequest) -> HTTPResponse
         let room = HTTPRoom()
+        /// Somebody else answers from now on: connections end with their next answer.
+        let isLeft = Atomic(false)
         init(_ answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse) { self.answer = answer }
     }
 
@@ -58,6 +67,8 @@ final class HTTPPort {
         private static let bytesMax = 64 << 10
         private(set) var bytes: [UInt8] = []
         private(set) var isTooLarge = false
+        /// Of the request's answer.
+        var sent: Answer<Bool>?
 
         func append(_ piece: UnsafeRawBufferPointer) {
             guard bytes.count + piece.count <= Self.bytesMax else { return isTooLarge = true }
@@ -65,7 +76,7 @@ final class HTTPPort {
         }
     }
 
-    private let socket: ListeningSocket
+    let socket: ListeningSocket
     private let context: Context
     private var daemon: OpaquePointer?
     private var acceptor: HTTPAcceptor?
@@ -93,11 +104,25 @@ final class HTTPPort {
         if let daemon = unsafe daemon { unsafe MHD_stop_daemon(daemon) }
     }
 
+    /// Accepts no more, when the socket is another process's as well. What was accepted is
+    /// answered.
+    func leave() {
+        acceptor?.stop()
+        acceptor = nil
+        context.isLeft.store(true, ordering: .releasing)
+    }
+
     fileprivate static func respond(
-        to request: HTTPRequest, _ connection: OpaquePointer?, _ pointer: UnsafeMutableRawPointer
+        to request: HTTPRequest, _ upload: Upload, _ connection: OpaquePointer?,
+        _ pointer: UnsafeMutableRawPointer
     ) -> MHD_Result {
         let context = unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue()
-        let answer = context.answer(request)
+        var answer = context.answer(request)
+        upload.sent = answer.sent
+        let descriptor = unsafe weir_http_descriptor(connection)
+        if !DescriptorPassing.send(answer.sockets, over: descriptor) {
+            answer = HTTPResponse(500, "the sockets could not be sent\n")
+        }
         var isGzip = false
         var body = answer.body
         if request.acceptsGzip, body.count > 1_024, let small = Self.gzip(body) {
@@ -112,6 +137,9 @@ final class HTTPPort {
         unsafe _ = MHD_add_response_header(response, "Cache-Control", "no-store")
         if isGzip { unsafe _ = MHD_add_response_header(response, "Content-Encoding", "gzip") }
         if let allow = answer.allow { unsafe _ = MHD_add_response_header(response, "Allow", allow) }
+        if context.isLeft.load(ordering: .acquiring) {
+            unsafe _ = MHD_add_response_header(response, "Connection", "close")
+        }
         let result = unsafe MHD_queue_response(connection, answer.status, response)
         unsafe MHD_destroy_response(response)
         return result
@@ -133,10 +161,11 @@ final class HTTPPort {
         unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue().room.give()
     }
 
-    fileprivate static func userID(_ connection: OpaquePointer?) -> UInt32? {
+    fileprivate static func peer(_ connection: OpaquePointer?) -> (user: UInt32, process: Int32)? {
         var user: uid_t = 0
+        var process: pid_t = 0
         let descriptor = unsafe weir_http_descriptor(connection)
-        return unsafe weir_peer_user(descriptor, &user) == 0 ? user : nil
+        return unsafe weir_peer(descriptor, &user, &process) == 0 ? (user, process) : nil
     }
 }
 
@@ -168,16 +197,19 @@ private let handleRequest: MHD_AccessHandlerCallback = {
     var request = HTTPRequest(
         method: unsafe String(cString: method), path: unsafe String(cString: url),
         acceptsGzip: unsafe encodings.map { unsafe String(cString: $0).contains("gzip") } ?? false,
-        userID: unsafe HTTPPort.userID(connection),
         level: unsafe level.map { unsafe String(cString: $0) })
+    if let peer = unsafe HTTPPort.peer(connection) {
+        request.userID = peer.user
+        request.processID = peer.process
+    }
     request.body = upload.bytes
     request.isTooLarge = upload.isTooLarge
-    return unsafe HTTPPort.respond(to: request, connection, context)
+    return unsafe HTTPPort.respond(to: request, upload, connection, context)
 }
 
 private let requestCompleted: MHD_RequestCompletedCallback = { _, _, state, _ in
     guard let state = unsafe state, let upload = unsafe state.pointee else { return }
-    unsafe Unmanaged<HTTPPort.Upload>.fromOpaque(upload).release()
+    unsafe Unmanaged<HTTPPort.Upload>.fromOpaque(upload).takeRetainedValue().sent?.give(true)
     unsafe state.pointee = nil
 }
 

@@ -1,13 +1,15 @@
 internal import CLinux
 internal import Glibc
 internal import Proxy
+internal import Synchronization
 internal import Wire
 
-/// Listening sockets that a supervisor opened and handed over (systemd's socket activation),
-/// found by their addresses.
+/// Listening sockets that came from outside, found by their addresses: a supervisor opened them
+/// (systemd's socket activation), or a predecessor handed them over.
 ///
-/// The supervisor keeps them open as well, so that nobody else could bind their addresses: they
-/// stay for the life of the process, and whoever listens gets a duplicate.
+/// A supervisor keeps its own open as well, so that nobody else could bind their addresses: they
+/// stay for the life of the process, and whoever listens gets a duplicate. Others belong to whoever
+/// listens on them first.
 final class InheritedSockets: Sendable {
     struct Socket: Sendable {
         let name: String
@@ -16,34 +18,87 @@ final class InheritedSockets: Sendable {
         let address: SocketAddress?
     }
 
-    let sockets: [Socket]
+    private struct Open {
+        var supervised: [Socket] = []
+        /// Nobody has asked for them yet.
+        var handed: [SocketAddress: ListeningSocket] = [:]
+        /// They stay open as long as this.
+        var owners: [ListeningSocket] = []
+    }
+
+    private let open: Mutex<Open>
 
     /// Takes over as many descriptors as there are names.
     init(names: [String], first: Int32 = SupervisorTerms.firstDescriptor) {
-        sockets = names.enumerated().map { index, name in
+        var found = Open()
+        for (index, name) in names.enumerated() {
             let descriptor = first + Int32(index)
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            guard Self.isListening(descriptor) else {
-                return Socket(name: name, descriptor: descriptor, address: nil)
-            }
+            let address = KernelSocket.listeningAddress(descriptor)
+            found.supervised.append(Socket(name: name, descriptor: descriptor, address: address))
+            guard address != nil else { continue }
             let flags = fcntl(descriptor, F_GETFL)
             _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
-            return Socket(name: name, descriptor: descriptor, address: Self.address(descriptor))
+            found.owners.append(ListeningSocket(descriptor: descriptor) { Glibc.close($0) })
+        }
+        open = Mutex(found)
+    }
+
+    /// The supervisor's.
+    var sockets: [Socket] { open.withLock { $0.supervised } }
+
+    /// A predecessor's, until `releaseHanded`.
+    func add(_ handed: [HandedSocket]) {
+        open.withLock { open in
+            for entry in handed {
+                guard let name = entry.supervisedName else {
+                    open.handed[entry.address] = entry.socket
+                    continue
+                }
+                open.owners.append(entry.socket)
+                open.supervised.append(
+                    Socket(
+                        name: name, descriptor: entry.socket.descriptor, address: entry.address))
+            }
         }
     }
 
-    deinit { for socket in sockets where socket.address != nil { close(socket.descriptor) } }
+    /// Closes those of a predecessor that nothing listens on: clients would wait in their queues
+    /// for ever. Gives their addresses.
+    func releaseHanded() -> [SocketAddress] {
+        open.withLock { open in
+            defer { open.handed = [:] }
+            return Array(open.handed.keys)
+        }
+    }
 
-    /// The socket with this address, or a new one where none was handed over.
+    /// The socket with this address, or a new one where none came from outside.
     func listen(
         on address: SocketAddress, mode: UInt32? = nil
     ) throws(ListenError) -> ListeningSocket {
+        if let handed = open.withLock({ $0.handed.removeValue(forKey: address) }) { return handed }
         guard let socket = sockets.first(where: { $0.address == address }) else {
             return try Sockets.listen(on: address, mode: mode)
         }
-        let descriptor = fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 0)
-        guard descriptor >= 0 else { throw ListenError(address: address, errno: errno) }
-        return ListeningSocket(descriptor: descriptor) { Glibc.close($0) }
+        return try duplicate(socket.descriptor, address)
+    }
+
+    /// The supervisor's, each with a duplicate to hand on.
+    var supervised: [(address: SocketAddress, name: String, socket: ListeningSocket)] {
+        sockets.compactMap { socket in
+            guard let address = socket.address,
+                let duplicate = try? duplicate(socket.descriptor, address)
+            else { return nil }
+            return (address, socket.name, duplicate)
+        }
+    }
+
+    private func duplicate(
+        _ descriptor: Int32, _ address: SocketAddress
+    ) throws(ListenError) -> ListeningSocket {
+        let duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard duplicate >= 0 else { throw ListenError(address: address, errno: errno) }
+        return ListeningSocket(descriptor: duplicate) { Glibc.close($0) }
     }
 
     /// Those that nothing in the configuration listens on, in words.
@@ -57,30 +112,5 @@ final class InheritedSockets: Sendable {
             return "inherited socket \(address) name=\(socket.name) has no listener: "
                 + "nobody answers there"
         }
-    }
-
-    private static func isListening(_ descriptor: Int32) -> Bool {
-        option(descriptor, SO_TYPE) == Int32(SOCK_STREAM.rawValue)
-            && option(descriptor, SO_ACCEPTCONN) == 1
-    }
-
-    private static func option(_ descriptor: Int32, _ name: Int32) -> Int32? {
-        var value: Int32 = 0
-        var length: socklen_t = 4
-        guard unsafe getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 else {
-            return nil
-        }
-        return value
-    }
-
-    private static func address(_ descriptor: Int32) -> SocketAddress? {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let found = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe getsockname(descriptor, $0, &length)
-            }
-        }
-        return found == 0 ? SocketAddress(listening: storage, length: Int(length)) : nil
     }
 }

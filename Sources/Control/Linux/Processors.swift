@@ -50,6 +50,12 @@ public enum Processors {
         return whole + (rest > 0 ? 1 : 0)
     }
 
+    /// Whether a process is in the same control groups as this one, as those of one service are.
+    static func areShared(with processID: Int32) -> Bool {
+        let own = text("/proc/self/cgroup")
+        return processID > 0 && !own.isEmpty && text("/proc/\(processID)/cgroup") == own
+    }
+
     static func text(_ path: String) -> String {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return "" }

@@ -7,19 +7,27 @@ internal import Wire
 struct UnixStream: Sendable {
     enum Read { case bytes([UInt8]), nothingYet, ended }
 
+    struct ConnectError: Error, CustomStringConvertible {
+        let errno: Int32
+        var description: String { unsafe String(cString: strerror(errno)) }
+    }
+
     let descriptor: Int32
 
     /// nil where nobody listens.
-    static func connect(_ path: String) -> UnixStream? {
+    static func connect(_ path: String) -> UnixStream? { try? open(path) }
+
+    static func open(_ path: String) throws(ConnectError) -> UnixStream {
         let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(AF_UNIX, flags, 0)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { throw ConnectError(errno: errno) }
         let stream = UnixStream(descriptor: descriptor)
         let address = SocketAddress.unix(path: path)
         let connected = unsafe address.withSockAddr { unsafe Glibc.connect(descriptor, $0, $1) }
         guard connected == 0 else {
+            let failure = ConnectError(errno: errno)
             stream.close()
-            return nil
+            throw failure
         }
         stream.limitWrites()
         return stream

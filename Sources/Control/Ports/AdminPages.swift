@@ -28,6 +28,7 @@ struct AdminPages {
                 ["GET", "HEAD"], { _ in HTTPResponse(200, AdminText(state).connections) }
             ),
             "/drain": (["POST"], { _ in drain() }),
+            HandOver.page: (["GET", "POST"], takeOver),
             "/log-level": (["GET", "HEAD", "POST"], logLevel),
         ]
         guard let (methods, page) = pages[request.path] else {
@@ -47,20 +48,31 @@ struct AdminPages {
     private var status: JSON {
         let facts = state.now
         let uptime = (Waiting.nowSince1970() - facts.startedAt) / 1_000_000_000
-        return .object([
-            ("version", .string(Product.version)),
-            ("revision", .string(facts.snapshot?.revision ?? "")),
-            ("loaded_at", .string(UTC.text(facts.loadedAt))),
-            ("last_load_errors", .array(facts.lastErrors.map { .string($0) })),
-            ("uptime_seconds", .number(Int(uptime))),
-            ("draining", .bool(facts.isDraining)),
-            ("workers", .number(facts.workers.count)),
-            ("log_level", .string("\(state.level.value)")),
-            ("overload", overload(facts)),
-            ("listeners", .array(listeners(facts))),
-            ("routes", .number(facts.snapshot?.routes.count ?? 0)),
-            ("upstreams", .number(facts.snapshot?.upstreams.count ?? 0)),
-        ])
+        return .object(
+            [
+                ("version", .string(Product.version)),
+                ("revision", .string(facts.snapshot?.revision ?? "")),
+                ("loaded_at", .string(UTC.text(facts.loadedAt))),
+                ("last_load_errors", .array(facts.lastErrors.map { .string($0) })),
+                ("uptime_seconds", .number(Int(uptime))),
+                ("draining", .bool(facts.isDraining)),
+                ("workers", .number(facts.workers.count)),
+                ("log_level", .string("\(state.level.value)")),
+                ("overload", overload(facts)),
+                ("listeners", .array(listeners(facts))),
+                ("routes", .number(facts.snapshot?.routes.count ?? 0)),
+                ("upstreams", .number(facts.snapshot?.upstreams.count ?? 0)),
+            ] + predecessor(facts))
+    }
+
+    private func predecessor(_ facts: ProcessState.Facts) -> [(String, JSON)] {
+        guard let predecessor = facts.predecessor else { return [] }
+        var members: [(String, JSON)] = [
+            ("process", .number(Int(predecessor.processID))),
+            ("version", .string(predecessor.version)),
+        ]
+        if let isRunning = predecessor.isRunning { members.append(("running", .bool(isRunning))) }
+        return [("predecessor", .object(members))]
     }
 
     private func overload(_ facts: ProcessState.Facts) -> JSON {
@@ -229,6 +241,14 @@ struct AdminPages {
     private func drain() -> HTTPResponse {
         state.stopper.stop()
         return HTTPResponse(202, "draining\n")
+    }
+
+    /// A successor asks for the sockets, and says when it serves: docs/operations.md has the whole.
+    private func takeOver(_ request: HTTPRequest) -> HTTPResponse {
+        let instance = String(decoding: request.body, as: UTF8.self)
+        return state.succession.ask(
+            request.method == "POST" ? .isReady(instance: instance) : .sockets,
+            processID: request.processID)
     }
 
     private func logLevel(_ request: HTTPRequest) -> HTTPResponse {

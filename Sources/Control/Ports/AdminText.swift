@@ -21,6 +21,10 @@ struct AdminText {
             lines.append("the newest text was refused:")
             lines += facts.lastErrors.map { "  " + $0 }
         }
+        if let old = facts.predecessor {
+            let whether = old.isRunning.map { $0 ? ", which drains" : ", which has ended" } ?? ""
+            lines.append("took over from process \(old.processID) (\(old.version))\(whether)")
+        }
         lines += overload(facts)
         lines.append("listeners:")
         for (listener, count) in zip(facts.snapshot?.listeners ?? [], facts.connections) {

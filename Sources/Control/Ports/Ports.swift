@@ -31,6 +31,17 @@ struct Ports {
         return failures
     }
 
+    /// The sockets of those that are open, by their addresses.
+    var sockets: [(address: SocketAddress, socket: ListeningSocket)] {
+        [metrics, admin].compactMap { $0 }.map { ($0.address, $0.port.socket) }
+    }
+
+    /// Accepts nothing more: whoever asks next is answered by a successor.
+    func leave() {
+        metrics?.port.leave()
+        admin?.port.leave()
+    }
+
     private func open(
         _ address: SocketAddress?, _ failures: inout [String],
         answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse

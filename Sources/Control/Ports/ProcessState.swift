@@ -30,6 +30,16 @@ final class ProcessState: Sendable {
         var isSettled = false
         /// Of each of the snapshot's listeners.
         var connections: [ConnectionCount] = []
+        /// Whose sockets were taken over.
+        var predecessor: PredecessorFacts?
+    }
+
+    struct PredecessorFacts {
+        let processID: Int32
+        /// Of its program.
+        let version: String
+        /// Nil where it is out of sight.
+        var isRunning: Bool?
     }
 
     struct Reloads: Sendable {
@@ -41,14 +51,16 @@ final class ProcessState: Sendable {
     private let facts = Mutex(Facts())
     let accessLog: AccessLog
     let stopper: Stopper
+    let succession: Succession
     let level: LogLevel
     /// Of the process, which configurations refer to.
     let environment: [String: String]
 
     init(
-        _ accessLog: AccessLog, _ stopper: Stopper, _ level: LogLevel,
+        _ accessLog: AccessLog, _ stopper: Stopper, _ succession: Succession, _ level: LogLevel,
         _ environment: [String: String]
     ) {
+        self.succession = succession
         self.environment = environment
         self.accessLog = accessLog
         self.stopper = stopper

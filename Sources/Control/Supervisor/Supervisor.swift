@@ -13,6 +13,8 @@ final class Supervisor {
     private let lookNanoseconds: Int64?
     private var heartbeat = Heartbeat()
     private var looksAt: Int64 = .min
+    /// Another process speaks for the service.
+    private var isSucceeded = false
 
     /// - send: takes a message, lines of `NAME=value`. - watchdog: as in `SupervisorTerms`.
     init(watchdog: Int64?, send: @escaping (String) -> Void) {
@@ -38,18 +40,25 @@ final class Supervisor {
         send(message)
     }
 
+    /// The service goes on in another process, which says the rest. This one says who, as a
+    /// supervisor may listen to the service's main process alone.
+    func succeeded(by processID: Int32) {
+        send("MAINPID=\(processID)\nSTATUS=a successor serves")
+        isSucceeded = true
+    }
+
     // MARK: Watchdog
 
     /// Nanoseconds until `look` wants to be called; nil is never.
     func untilLook(now: Int64) -> Int64? {
-        guard lookNanoseconds != nil else { return nil }
+        guard lookNanoseconds != nil, !isSucceeded else { return nil }
         return looksAt == .min ? 0 : max(0, looksAt - now)
     }
 
     /// Says that the process lives if all workers turned since the last look; does nothing before
     /// it is time for one. Gives the positions of those that did not; nil where it did not look.
     func look(now: Int64, _ workers: [WorkerThread]) -> [Int]? {
-        guard let lookNanoseconds, now >= looksAt else { return nil }
+        guard let lookNanoseconds, !isSucceeded, now >= looksAt else { return nil }
         looksAt = now + lookNanoseconds
         let turns = workers.map { $0.isOver ? nil : $0.counters.turnCount }
         let stalled = heartbeat.stalled(turns)
