@@ -12,6 +12,8 @@ internal import Wire
 /// SIGHUP loads again; SIGTERM and SIGINT drain, a second one ends at once.
 public final class Controller {
     public struct Options: Sendable {
+        /// The file of the program, which a successor is started from; nil where none can be.
+        public var program: String?
         public var path: String
         public var environment: [String: String]
         /// 0: one for each core that the process may use.
@@ -48,7 +50,7 @@ public final class Controller {
     private static let endNanoseconds: Int64 = 2_000_000_000
     private static let pollMilliseconds: Int32 = 5_000
 
-    private let options: Options
+    let options: Options
     private let quietLogger: Logger
     /// Weir's own log, at the level that was last asked for.
     var logger: Logger {
@@ -92,6 +94,8 @@ public final class Controller {
     /// Told when a successor has its last answer.
     let farewell = Answer<Bool>()
     private var isSucceeded = false
+    /// One that was started by this process, until it has ended.
+    var successor: SuccessorProcess?
     /// Nothing was taken over after all.
     var takeoverFailure: TakeoverFailure?
     /// Who this process is, to successors.
@@ -220,13 +224,15 @@ public final class Controller {
         if takeover?.isPreparing == true { milliseconds = min(milliseconds, 100) }
         let descriptors =
             [signals.descriptor, watch.descriptor, bell.descriptor] + discovery.descriptors
-            + [takeover == nil ? predecessorWatch?.descriptor : nil].compactMap { $0 }
+            + [takeover == nil ? predecessorWatch?.descriptor : nil, successor?.descriptor]
+            .compactMap { $0 }
         Waiting.wait(for: descriptors, milliseconds: milliseconds)
         bell.silence()
         while let signal = signals.next() {
             switch signal {
             case .reload: if !isDraining { reload() }
             case .reopen: accessLog.reopen()
+            case .upgrade: upgrade()
             case .terminate: terminate()
             }
         }
@@ -237,6 +243,7 @@ public final class Controller {
         answerSuccessors()
         tellSupervisor()
         lookAtPredecessor()
+        lookAtSuccessor()
         renew()
         fetchKeys()
         mintTokens()

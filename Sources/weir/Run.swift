@@ -9,7 +9,8 @@ struct Run: ParsableCommand {
         discussion: """
             SIGHUP loads the configuration again, as changes of its files do. SIGTERM and SIGINT \
             drain: no new connections, and those that are open end with their last stream; a \
-            second one ends at once.
+            second one ends at once. SIGUSR2 starts the program that is there now, which takes \
+            over.
 
             --takeover upgrades without dropping a call: the listening sockets of a Weir that \
             runs are taken over, over its administration interface, and it drains as soon as \
@@ -42,9 +43,10 @@ struct Run: ParsableCommand {
         var logger = Logger(label: "weir") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel
         let environment = Environment.variables
-        let options = Controller.Options(
+        var options = Controller.Options(
             path: source.path, environment: environment, workers: workers,
             supervisor: .own(environment), takeover: takeover.map(AdminClient.path))
+        options.program = OwnProgram.path
         do {
             try Controller(options, logger).run()
         } catch {

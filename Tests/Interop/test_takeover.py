@@ -345,6 +345,36 @@ def test_the_supervisor_is_told_who_goes_on(upgrades, echo_origin, tmp_path, mon
     notify.close()
 
 
+def test_a_signal_starts_the_program_that_is_there(
+        upgrades, echo_origin, tmp_path, monkeypatch):  # noqa: F811
+    """Within the service, so that the supervisor follows. One that cannot start changes nothing."""
+    notify = supervisor.NotifySocket(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", notify.address)
+    chain = upgrades({**configuration(echo_origin), "watch": "off"})
+    notify.wait_for("READY")
+    good = chain.path.read_text()
+    chain.path.write_text("listeners: 5\n")
+    chain.now.signal(signal.SIGUSR2)
+    chain.now.wait_for_line(r"successor pid=\d+ ended with status 1")
+    chain.path.write_text(good)
+    caller = RawCaller(chain.port, calls=1)
+    chain.now.signal(signal.SIGUSR2)
+    process = int(notify.wait_for("MAINPID", timeout=15)["MAINPID"])
+    try:
+        assert chain.now.wait(10) == 0
+        assert f"upgrading pid={process} program={program.binary().resolve()}" in chain.now.log
+        notify.wait_for("READY", 2)
+        before = caller.answered
+        waiting.until(lambda: caller.answered > before + 20 or caller.faults, "calls")
+        assert chain.now.told("/status")["predecessor"]["process"] == chain.now.pid
+        caller.end()
+        assert caller.faults == []
+    finally:
+        os.kill(process, signal.SIGTERM)
+    notify.wait_for("STOPPING")
+    notify.close()
+
+
 @pytest.mark.skipif(
     shutil.which("systemd-socket-activate") is None, reason="no systemd-socket-activate here")
 def test_sockets_of_a_supervisor_stay_its_own(upgrades, echo_origin, echo_stub, tmp_path):  # noqa: F811

@@ -3,14 +3,14 @@ internal import Glibc
 
 /// Signals as something to poll for. Blocked in every thread that starts afterwards.
 final class Signals {
-    enum Signal { case terminate, reload, reopen }
+    enum Signal { case terminate, reload, reopen, upgrade }
 
     let descriptor: Int32
 
     init() {
         var set = sigset_t()
         unsafe sigemptyset(&set)
-        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] { unsafe sigaddset(&set, signal) }
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2] { unsafe sigaddset(&set, signal) }
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
         _ = Glibc.signal(SIGPIPE, SIG_IGN)
         descriptor = unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
@@ -26,6 +26,7 @@ final class Signals {
         switch info.ssi_signo {
         case UInt32(SIGHUP): return .reload
         case UInt32(SIGUSR1): return .reopen
+        case UInt32(SIGUSR2): return .upgrade
         default: return .terminate
         }
     }

@@ -23,6 +23,13 @@ public struct SupervisorTerms: Sendable {
     /// What of it cannot be used, in words.
     public private(set) var problems: [String] = []
 
+    /// What of an environment is for whoever takes the service over from this process: the
+    /// supervisor is to hear from that one.
+    static func handedOn(_ environment: [String: String]) -> [String: String] {
+        let own: Set = ["WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
+        return environment.filter { !own.contains($0.key) }
+    }
+
     /// Nobody supervises.
     public init() {}
 

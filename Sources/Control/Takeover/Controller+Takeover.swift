@@ -80,6 +80,32 @@ extension Controller {
 
     // MARK: The predecessor
 
+    /// Starts the program that is there now, to take over from this process: within its service,
+    /// where it has one, and with the same arguments.
+    func upgrade() {
+        guard !isDraining, takeover == nil else {
+            return logger.warning("no upgrade: it is not serving")
+        }
+        guard successor == nil else { return logger.warning("no upgrade: there is one under way") }
+        guard let program = options.program, case .unix(let path)? = snapshot?.telemetry.admin
+        else {
+            return logger.error("no upgrade: it needs 'admin: {address: unix:...}'")
+        }
+        var arguments = ["run", "--config", options.path, "--log-level", "\(state.level.value)"]
+        if options.workers > 0 { arguments += ["--workers", "\(options.workers)"] }
+        successor = SuccessorProcess(
+            program: program, arguments: arguments + ["--takeover", path],
+            environment: SupervisorTerms.handedOn(options.environment))
+        guard let successor else { return logger.error("no upgrade: \(program) cannot be started") }
+        logger.notice("upgrading pid=\(successor.processID) program=\(program)")
+    }
+
+    func lookAtSuccessor() {
+        guard let successor, let end = successor.end() else { return }
+        self.successor = nil
+        logger.error("successor pid=\(successor.processID) ended with \(end)")
+    }
+
     func answerSuccessors() {
         for asked in state.succession.take() { asked.answer.give(answer(asked)) }
     }
