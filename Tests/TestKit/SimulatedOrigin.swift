@@ -72,7 +72,11 @@ final class OriginConnection: PeerEnd {
     private var order: [Int32] = []
     private(set) var hasEnded = false
     /// What was on it may have been lost by it.
-    var hasFailed: Bool { hasEnded || socket.wasCut || isLeaving || origin?.hasFailed == true }
+    var hasFailed: Bool {
+        hadFailed ?? (hasEnded || socket.wasCut || isLeaving || origin?.hasFailed == true)
+    }
+    /// The same before the world ended it.
+    private var hadFailed: Bool?
     private var isLeaving = false
     /// GOAWAY has its last stream: what comes now was promised not to be processed.
     private var hasSaidLast = false
@@ -111,6 +115,7 @@ final class OriginConnection: PeerEnd {
 
     /// The world's end for what never ends by itself.
     func abandon() {
+        hadFailed = hasFailed
         // One that stalled for ever keeps even its end to itself.
         if !isOver || socket.wasCut { socket.cutConnection(byReset: true) }
     }
@@ -167,7 +172,10 @@ final class OriginConnection: PeerEnd {
         else { return world.fail("a request that nobody made: \(fields)") }
         let call = origin.calls[number]
         let plans = call.plan.replies
-        let plan = plans[min(call.attempts.count, plans.count - 1)]
+        var plan = plans[min(call.attempts.count, plans.count - 1)]
+        if let ejection = world.features.ejection {
+            plan = ejection.changed(plan, by: place.origin, isGRPC: call.plan.isGRPC)
+        }
         let attempt = AttemptRecord(plan, self, stream: stream, index: call.attempts.count)
         attempt.requestFields = fields
         attempt.isUnprocessed = hasSaidLast

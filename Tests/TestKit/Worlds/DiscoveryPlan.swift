@@ -84,7 +84,7 @@ extension Oracle {
         let isOther = others.contains { other in
             other != place && moments.allSatisfy { !isOutOrUnknown(other, at: $0) }
                 && usable.contains {
-                    $0.place == other && $0.worker == own.worker && $0.from < start
+                    $0.place == other && $0.worker == own.worker && $0.from < time
                         && time < $0.until
                 }
         }

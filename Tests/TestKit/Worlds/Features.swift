@@ -35,7 +35,7 @@ struct Features {
         if chance.hits(percent: 15) { overload = OverloadPlan(&chance) }
         // A connection for a check cannot be told from one for calls before it is used.
         if checks != nil { breakers?.connections = nil }
-        isBusy = chance.hits(percent: ejection == nil && rates == nil ? 8 : 25)
+        isBusy = chance.hits(percent: ejection != nil ? 50 : rates != nil ? 25 : 5)
     }
 
     /// What calls say that some features look at.
