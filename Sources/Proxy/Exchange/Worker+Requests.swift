@@ -241,6 +241,8 @@ extension Worker {
                 return answer(exchange, ProxyError(.refused, .weir, words))
             }
             mark(exchange)
+            // What came with its HEADERS may be more than is kept already.
+            if exchange.request.body.total > RetryPolicy.bufferBytesMin { limitKept(exchange) }
             if exchange.route?.use({ $0.retry != nil }) == true {
                 pool.retryableCallBegan(now: workspace.now)
             }
