@@ -18,6 +18,7 @@ from telemetry import told  # noqa: F401
 
 OK, INVALID, DEADLINE, UNAVAILABLE = 0, 3, 4, 14
 RETRY = {"attempts": 3, "codes": ["UNAVAILABLE"], "backoff": {"base": "1ms", "max": "10ms"}}
+HEDGED = {"attempts": 2, "hedge": "50ms"}
 PLAIN = {"attempts": 3, "statuses": [503], "backoff": {"base": "1ms", "max": "10ms"}}
 
 
@@ -76,6 +77,11 @@ def disown(connection, stream):
 
 def ignore(connection, stream):
     pass
+
+
+def answer_late(connection, stream):
+    connection.poll(0.3)
+    frames.answer(connection, stream)
 
 
 def message(size):
@@ -181,6 +187,10 @@ TRIED = [
      {"hedge": 1}),
     ("hedged: the first fails", {"attempts": 3, "hedge": "5s", "codes": ["UNAVAILABLE"]},
      [trailers_only(14)], OK, 2, {"policy": 1}),
+    ("hedged: one that is put off, and the next beside it",
+     {"attempts": 3, "hedge": "20ms", "codes": ["UNAVAILABLE"]},
+     [trailers_only(14, ("grpc-retry-pushback-ms", "100")), ignore], OK, 3,
+     {"policy": 1, "hedge": 1}),
 ]
 
 
@@ -248,6 +258,9 @@ HTTP = [
     ("a method that is named", {**PLAIN, "methods": ["POST"]}, POST, [plain(503)], 200, 2, None),
     ("a lost connection is 502", {**PLAIN, "statuses": [502]}, GET, [lose], 200, 2, None),
     ("all attempts", PLAIN, GET, [plain(503)] * 3, 503, 3, "attempts"),
+    ("hedged, another method", HEDGED, POST, [answer_late], 200, 1, None),
+    ("hedged, a method that is named", {**HEDGED, "methods": ["POST"]}, POST, [answer_late], 200, 2,
+     None),
     ("refused, whatever the method", None, POST, [reset(frames.REFUSED_STREAM)], 200, 2, None),
 ]
 

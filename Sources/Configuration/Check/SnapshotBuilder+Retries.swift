@@ -10,7 +10,9 @@ extension SnapshotBuilder {
     func readRetry(_ node: NodeID) -> RetryPolicy? {
         guard let fields = checker.fields(node, RetryKey.self) else { return nil }
         var terms = RetryPolicy.Terms()
-        if let value = fields[.attempts], let count = checker.count(value, "attempts", 2...5) {
+        if let value = fields[.attempts],
+            let count = checker.count(value, "attempts", 2...Int64(RetryPolicy.attemptsMax))
+        {
             terms.attempts = Int(count)
         }
         terms.codes = fields[.codes].map { readCodes($0, "codes") } ?? StatusCodes()
@@ -81,7 +83,7 @@ extension SnapshotBuilder {
         guard let node = fields[.methods] else {
             return ["GET", "HEAD", "OPTIONS", "TRACE"].map { Array($0.utf8) }
         }
-        if statuses.isEmpty, fields[.perTryTimeout] == nil {
+        if statuses.isEmpty, fields[.perTryTimeout] == nil, fields[.hedge] == nil {
             checker.fail(
                 .conflict, node, "'methods' means nothing without statuses",
                 expected: "statuses: [503]")

@@ -58,7 +58,9 @@ extension Worker {
         exchange.retry = state
         if policy != nil { countAgainstThrottle(attempt, isFailure: isFailure(verdict)) }
         switch verdict {
-        case .giveUp(let reason): return reason
+        case .giveUp(let reason):
+            if reason == .pushbackStop { dropWaiting(exchange) }
+            return reason
         case .again:
             count(.transparent, exchange)
             // In the place of the other.
@@ -72,8 +74,17 @@ extension Worker {
             count(.retry, exchange)
             let previous = exchange.retry.attempts - 1
             makeAttempt(exchange, after: attempt, at: workspace.now &+ delay, previous: previous)
+            if delay > 0, let hedgeDelay = policy.terms.hedgeDelay {
+                exchange.times.hedgeAt = exchange.times.retryAt &+ hedgeDelay
+            }
         }
         return nil
+    }
+
+    /// A server said that there are to be no more: what waits for its time is not sent either.
+    private func dropWaiting(_ exchange: Exchange) {
+        exchange.times.retryAt = .max
+        exchange.times.hedgeAt = .max
     }
 
     private func situation(
@@ -179,7 +190,9 @@ extension Worker {
             idleBegan(exchange)
         }
         guard time > workspace.now else { return next.use(place) }
-        exchange.times.retryAt = time
+        // Of several hedged ones that servers put off none comes too soon.
+        let retryAt = exchange.times.retryAt
+        exchange.times.retryAt = retryAt < .max ? max(retryAt, time) : time
         hurry(exchange)
     }
 
@@ -217,6 +230,8 @@ extension Worker {
         } else {
             abandon(attempt)
         }
+        // Not one that waits for its time.
+        if attempt.state == .idle { attempt.state = .closed }
     }
 
     /// Gives up all that was begun.
@@ -322,6 +337,7 @@ extension Worker {
             leave(other)
         }
         farthest.use {
+            if $0.isLive { exchange.times.retryAt = .max }
             exchange.promote(farthest)
             keepRequestNoLonger(exchange, $0)
         }
@@ -355,7 +371,7 @@ extension Worker {
         guard exchange.isForwarded else { return exchange.times = AttemptTimes() }
         if now >= exchange.times.retryAt {
             exchange.times.retryAt = .max
-            exchange.attempt.use { if $0.state == .idle { place($0) } }
+            placeDue(exchange)
         }
         if now >= exchange.times.tryEndsAt {
             exchange.times.tryEndsAt = .max
@@ -368,6 +384,17 @@ extension Worker {
         if now >= exchange.times.hedgeAt {
             exchange.times.hedgeAt = .max
             hedge(exchange)
+        }
+    }
+
+    /// One, or several where attempts are hedged; a new one may have to wait again.
+    private func placeDue(_ exchange: Exchange) {
+        for _ in 0..<RetryPolicy.attemptsMax {
+            guard exchange.isForwarded, exchange.times.retryAt == .max else { return }
+            var due: Borrowed<Attempt>?
+            exchange.forEachAttempt { if $0.state == .idle { due = Borrowed($0) } }
+            guard let due else { return }
+            due.use(place)
         }
     }
 
@@ -396,7 +423,7 @@ extension Worker {
         // A request that is not kept is dropped as one attempt reads it: no other may.
         guard exchange.isForwarded, exchange.keepsRequest,
             let policy = exchange.route?.use({ $0.retry }), let delay = policy.terms.hedgeDelay,
-            takeHedge(exchange, policy)
+            policy.mayRepeat(method(exchange, policy)), takeHedge(exchange, policy)
         else { return }
         exchange.forEachAttempt { noteTried($0, exchange) }
         let first = exchange.attempt.object

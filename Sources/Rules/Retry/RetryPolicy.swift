@@ -1,6 +1,8 @@
 /// What a route tries again, and how often: gRPC's retry and hedging policies (gRFC A6), and the
 /// same for plain HTTP by status and method. Times in nanoseconds.
 public final class RetryPolicy: Sendable {
+    /// No policy makes more.
+    public static let attemptsMax = 5
     /// No policy keeps less.
     public static let bufferBytesMin: Int64 = 1 << 10
     /// What holds for a request, whatever its policy.
@@ -47,7 +49,8 @@ public final class RetryPolicy: Sendable {
         }
     }
 
-    private func mayRepeat(_ method: AttemptMethod) -> Bool {
+    /// Whether a request may be sent again though it may have been processed.
+    public func mayRepeat(_ method: AttemptMethod) -> Bool {
         switch method {
         case .grpc: true
         case .http(let isNamed): isNamed
