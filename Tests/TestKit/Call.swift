@@ -77,9 +77,14 @@ final class AttemptRecord {
     var requestFields: [HeaderField] = []
     var requestBytes: [UInt8] = []
     var requestTrailers: [HeaderField] = []
+    /// When the proxy had sent so much that it is not kept to be sent again.
+    private(set) var outgrewAt: Int64?
     var requestEnded = false
     /// The code of RST_STREAM that the proxy sent.
     var resetByProxy: UInt32?
+    /// Between these it had sent that.
+    var givenUpFrom: Int64?
+    var givenUpAt: Int64?
     /// What the origin has handed to its session.
     var headersGiven = false { didSet { headersGivenAt = headersGivenAt ?? origin.world.now } }
     var bytesGiven: [UInt8] = []
@@ -88,6 +93,9 @@ final class AttemptRecord {
     /// The origin said GOAWAY with a last stream below this one.
     var isUnprocessed = false
     var isClosed = false
+    /// Where in what the origin says the answer to this begins at the earliest, and has ended.
+    var answerStartsAt: Int?
+    var answerEndsAt: Int?
 
     init(_ plan: ReplyPlan, _ origin: OriginConnection, stream: Int32, index: Int) {
         self.plan = plan
@@ -105,6 +113,21 @@ final class AttemptRecord {
     var isVague: Bool { connection?.wasBlocked ?? true }
 
     func ended(at time: Int64) { endedAt = min(endedAt ?? .max, time) }
+
+    func received(_ bytes: [UInt8], sentBy time: Int64) {
+        requestBytes.append(contentsOf: bytes)
+        let kept = origin.world.retry?.bufferKiB ?? RetryPlan.bufferKiBDefault
+        if outgrewAt == nil, requestBytes.count > kept << 10 { outgrewAt = time }
+    }
+
+    /// Its end is the origin's.
+    var isAnswered: Bool { (responseEnded || resetByOrigin != nil) && resetByProxy == nil }
+
+    /// When the proxy had read the end of the answer; nil where that is not known.
+    var heardAt: Int64? { answerEndsAt.flatMap { connection?.time(ofReadByte: $0 - 1) } }
+
+    /// The proxy cannot have known anything of the answer before.
+    var mayBeHeardAt: Int64 { answerStartsAt.flatMap { connection?.time(ofReadByte: $0) } ?? .max }
 }
 
 /// One call as it went.

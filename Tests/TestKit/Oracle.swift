@@ -38,6 +38,8 @@ struct Oracle {
     /// Origins to which nothing happens, and those that leave gracefully at most.
     var steady: Set<Int> = []
     var graceful: Set<Int> = []
+    /// Those of which each connection takes many streams.
+    var roomy: Set<Int> = []
     /// Attempts may be lost on the way to any origin.
     var mayLoseAttempts = false
     /// Nothing stands in the way of any call.
@@ -54,10 +56,11 @@ struct Oracle {
         for attempt in call.attempts {
             faults += judgeRequest(call, attempt) + judgePlace(call, attempt)
         }
-        for attempt in call.attempts.dropLast() where !mayFollow(attempt, of: call) {
+        let sent = call.attempts.sorted { ($0.sentAt, $0.index) < ($1.sentAt, $1.index) }
+        for attempt in sent.dropLast() where !mayFollow(attempt, of: call) {
             faults.append("attempt \(attempt.index) may have been executed and was repeated")
         }
-        faults += judgeAttempts(call) + judgeOverload(call) + judgeCopies(call)
+        faults += judgeAttempts(call) + judgeTries(call) + judgeOverload(call) + judgeCopies(call)
         if !isDirect, let plan = features.faults { faults += plan.judge(call) }
         if let outcome = call.outcome {
             faults += judgeResponse(call, outcome)
@@ -70,7 +73,7 @@ struct Oracle {
 
     private func mayFollow(_ attempt: AttemptRecord, of call: Call) -> Bool {
         attempt.isUnprocessed || attempt.resetByOrigin == ErrorCode.refusedStream
-            || retry?.mayFollow(attempt, isGRPC: call.plan.isGRPC) == true
+            || retry?.mayFollow(attempt, of: call.plan) == true
     }
 
     // MARK: The request

@@ -22,6 +22,8 @@ class PeerEnd: SocketOwner {
     private(set) var isOver = false
     private var isScheduled = false
     private var unsent: [UInt8] = []
+    /// Bytes that the socket has taken.
+    private(set) var writtenBytes = 0
     /// What was read before the last piece, and with it.
     private var piece = 0..<0
     /// Bytes received and not consumed, by stream; looked up, never iterated.
@@ -80,6 +82,9 @@ class PeerEnd: SocketOwner {
 
     /// The connection ended; `byFailure` is false for a FIN.
     func connectionEnded(byFailure: Bool) {}
+
+    /// The socket has taken all that there was to say.
+    func allWritten() {}
 
     /// Whatever it wants to say in this turn.
     func act() {}
@@ -190,9 +195,10 @@ class PeerEnd: SocketOwner {
             if unsent.isEmpty { unsent = nextOutput() }
             // What nghttp2 itself did while framing.
             handleEvents()
-            guard !unsent.isEmpty else { return }
+            guard !unsent.isEmpty else { return allWritten() }
             guard let count = socket.write(unsent) else { return over(byFailure: true) }
             unsent.removeFirst(count)
+            writtenBytes += count
             if !unsent.isEmpty { return }
         }
     }

@@ -9,10 +9,19 @@ struct RetryPlan {
     var statuses: [Int] = [500, 502, 503]
     var hedge: Int64?
     var perTry: Int64?
-    var bufferKiB = 64
+    var bufferKiB = Self.bufferKiBDefault
     var peeks = true
-    /// Nothing but a tenth of the calls; nil is the default.
-    var isBudgetTight = false
+    /// Milliseconds.
+    var backoff: (base: Int64, max: Int64) = (1, 50)
+    /// Of 100 calls, and a second besides; nil is the default.
+    var budget: (share: Int, minimum: Int)?
+    /// gRFC A6's tokens, and of 100 what each call gives back that did not fail.
+    var throttle: (tokens: Int, share: Int)?
+    /// Those of plain HTTP that may be repeated.
+    var methods = ["GET", "POST", "PUT", "PATCH"]
+
+    /// What holds without a policy.
+    static let bufferKiBDefault = 64
 
     init?(_ chance: inout Chance) {
         guard chance.hits(percent: 60) else { return nil }
@@ -20,7 +29,7 @@ struct RetryPlan {
         codes = chance.pick([[14], [14, 13], [14, 1, 8], [5]])
         bufferKiB = chance.pick([1, 4, 64])
         peeks = chance.hits(percent: 70)
-        isBudgetTight = chance.hits(percent: 20)
+        if chance.hits(percent: 20) { budget = (10, 0) }
         if chance.hits(percent: 25) {
             hedge = Int64(chance.pick([1, 10, 100])) * 1_000_000
         } else if chance.hits(percent: 25) {
@@ -28,29 +37,88 @@ struct RetryPlan {
         }
     }
 
+    /// What was added since; drawn by itself, so that other draws stay what they were.
+    mutating func refine(_ chance: inout Chance) {
+        backoff = chance.pick([(1, 50), (1, 50), (20, 80)])
+        if budget != nil { budget = chance.pick([(10, 0), (50, 0), (1, 1)]) }
+        if chance.hits(percent: 25) {
+            throttle = (chance.within(1...8), chance.pick([1, 1, 10, 100]))
+        }
+        if chance.hits(percent: 40) { methods = chance.pick([["GET"], ["GET", "PUT"]]) }
+    }
+
     /// The key of a route.
     func text(isGRPC: Bool) -> String {
         var parts = ["attempts: \(attempts)", "buffer: \(bufferKiB)KiB"]
         if isGRPC { parts.append("codes: [\(list(codes))]") }
-        if hedge == nil, !isGRPC {
-            parts.append("statuses: [\(list(statuses))], methods: [GET, POST, PUT, PATCH]")
-        }
+        if hedge == nil, !isGRPC { parts.append("statuses: [\(list(statuses))]") }
+        if !isGRPC { parts.append("methods: [\(methods.joined(separator: ", "))]") }
         if let hedge { parts.append("hedge: \(hedge / 1_000_000)ms") }
         if let perTry { parts.append("per_try_timeout: \(perTry / 1_000_000)ms") }
-        if hedge == nil { parts.append("backoff: {base: 1ms, max: 50ms}") }
+        if hedge == nil {
+            parts.append("backoff: {base: \(backoff.base)ms, max: \(backoff.max)ms}")
+        }
         if !peeks { parts.append("peek: off") }
-        if isBudgetTight { parts.append("budget: {ratio: 10%, minimum: 0}") }
+        if let budget {
+            parts.append("budget: {ratio: \(budget.share)%, minimum: \(budget.minimum)}")
+        }
         return ", retry: {" + parts.joined(separator: ", ") + "}"
+    }
+
+    /// The key of an upstream.
+    var upstreamText: String {
+        throttle.map { ", retry_throttle: {tokens: \($0.tokens), ratio: \($0.share)%}" } ?? ""
     }
 
     private func list(_ numbers: [Int]) -> String {
         numbers.map { "\($0)" }.joined(separator: ", ")
     }
 
+    /// Answers that come before those a call has: failures, most of them the policy's.
+    func fail(_ call: inout CallPlan, _ chance: inout Chance) {
+        guard chance.hits(percent: call.isGRPC ? 40 : 25) else { return }
+        let count = chance.within(1...4)
+        let failures = (0..<count).map { _ in failure(isGRPC: call.isGRPC, &chance) }
+        call.replies.insert(contentsOf: failures, at: 0)
+    }
+
+    private func failure(isGRPC: Bool, _ chance: inout Chance) -> ReplyPlan {
+        var plan = ReplyPlan()
+        plan.waitsForRequest = chance.hits(percent: 50)
+        plan.delay = chance.hits(percent: 50) ? 0 : chance.within(Int64(0)...20_000_000)
+        plan.end = .headersOnly
+        let isNamed = chance.hits(percent: 80)
+        guard isGRPC else {
+            let status = isNamed ? chance.pick(statuses) : 504
+            plan.fields = [
+                HeaderField(":status", "\(status)"), HeaderField("content-type", "text/plain"),
+            ]
+            return plan
+        }
+        var ending = [HeaderField("grpc-status", "\(isNamed ? chance.pick(codes) : 9)")]
+        if chance.hits(percent: 40) {
+            let pushback = chance.pick(["0", "7", "60", "250", "-1", "-20", "soon"])
+            ending.append(HeaderField("grpc-retry-pushback-ms", pushback))
+        }
+        plan.fields = [
+            HeaderField(":status", "200"), HeaderField("content-type", "application/grpc"),
+        ]
+        if chance.hits(percent: 30) {
+            plan.waitsForRequest = true
+            plan.body = .bytes([])
+            plan.end = .complete
+            plan.trailers = ending
+        } else {
+            plan.fields += ending
+        }
+        return plan
+    }
+
     /// Whether another attempt may follow one that came to this, though it may have been executed.
-    func mayFollow(_ attempt: AttemptRecord, isGRPC: Bool) -> Bool {
+    func mayFollow(_ attempt: AttemptRecord, of call: CallPlan) -> Bool {
+        guard call.isGRPC || methods.contains(call.method) else { return false }
         if hedge != nil || perTry != nil { return true }
-        return isGRPC
+        return call.isGRPC
             ? !outcomes(of: attempt).isDisjoint(with: codes)
             : !statuses(of: attempt).isDisjoint(with: statuses)
     }
@@ -59,98 +127,58 @@ struct RetryPlan {
         var found: Set<Int> = []
         if let code = attempt.resetByOrigin { found.insert(Oracle.status(ofReset: code)) }
         if attempt.origin.hasFailed { found.insert(14) }
-        let fields = attempt.plan.end == .headersOnly ? attempt.plan.fields : attempt.plan.trailers
-        if attempt.responseEnded, let status = fields.first("grpc-status").flatMap({ Int($0) }) {
-            found.insert(status)
-        }
+        if attempt.responseEnded, let status = attempt.grpcStatus { found.insert(status) }
         return found
     }
 
     private func statuses(of attempt: AttemptRecord) -> Set<Int> {
         var found: Set<Int> = []
         if attempt.resetByOrigin != nil || attempt.origin.hasFailed { found.insert(502) }
-        if attempt.headersGiven, let status = attempt.plan.fields.first(":status") {
-            found.insert(Int(status) ?? 0)
-        }
+        if attempt.headersGiven, let status = attempt.httpStatus { found.insert(status) }
         return found
+    }
+
+    /// What an answer that the proxy has read says, in the policy's words.
+    func names(_ attempt: AttemptRecord, of call: CallPlan) -> Bool {
+        guard call.isGRPC || methods.contains(call.method) else { return false }
+        if let code = attempt.resetByOrigin {
+            let isRefusal = code == ErrorCode.refusedStream
+            return call.isGRPC
+                ? codes.contains(Oracle.status(ofReset: code))
+                : statuses.contains(isRefusal ? 503 : 502)
+        }
+        guard call.isGRPC else { return attempt.httpStatus.map(statuses.contains) ?? false }
+        return attempt.grpcStatus.map(codes.contains) ?? false
     }
 }
 
-extension Oracle {
-    /// What must hold of how often a call was tried, and when.
-    func judgeAttempts(_ call: Call) -> [String] {
-        guard !isDirect else { return [] }
-        var faults: [String] = []
-        // One that was refused is free, once.
-        let most = (retry?.attempts ?? 1) + 1
-        if call.attempts.count > most {
-            faults.append("\(call.attempts.count) attempts where \(most) may be")
-        }
-        faults += judgePrevious(call)
-        for attempt in call.attempts { faults += judgeMoment(call, attempt) }
-        // Their order is that in which they came: one that was given up may come last.
-        if let source = source(of: call), retry?.hedge == nil,
-            call.attempts.contains(where: { $0.sentAt > source.sentBy && !$0.isVague })
-        {
-            faults.append("another attempt followed the one whose response was passed on")
-        }
-        return faults
-    }
+/// `grpc-retry-pushback-ms` (gRFC A6).
+enum PushbackWord: Equatable {
+    case none, stop
+    case after(nanoseconds: Int64)
 
-    /// gRFC A6: a first attempt says nothing, later ones how many there were; not all of them need
-    /// have come as far as an origin, and those that were refused do not count.
-    private func judgePrevious(_ call: Call) -> [String] {
-        let said = call.attempts.map { attempt in
-            attempt.requestFields.first("grpc-previous-rpc-attempts").map { Int($0) ?? -1 } ?? 0
+    init(_ text: String?) {
+        guard let text else {
+            self = .none
+            return
         }
-        guard call.plan.isGRPC else {
-            return said.allSatisfy { $0 == 0 } ? [] : ["gRPC's field came to plain HTTP"]
+        self = .stop
+        if let number = Int32(text), number >= 0 {
+            self = .after(nanoseconds: Int64(number) * 1_000_000)
         }
-        let most = (retry?.attempts ?? 1) - 1
-        let counted = call.attempts.indices.filter { !call.attempts[$0].wasFree }.map { said[$0] }
-        // Those that were given up may reach their origins after the next.
-        let overtakes = retry?.hedge != nil || retry?.perTry != nil
-        let isInOrder = overtakes || said == said.sorted()
-        let isFair =
-            said.allSatisfy { 0...most ~= $0 } && Set(counted).count == counted.count && isInOrder
-        return isFair ? [] : ["its attempts say that there were \(said) before"]
-    }
-
-    /// Nothing is begun when the time is over, nor for a caller that has its answer.
-    private func judgeMoment(_ call: Call, _ attempt: AttemptRecord) -> [String] {
-        let links = [attempt.origin.socket.link, call.client?.socket.link].compactMap { $0 }
-        let isNarrow = links.contains {
-            $0.stall != nil || $0.splitsFinely || $0.capacity < 65_536 || $0.pieceMax < 16_384
-        }
-        if isNarrow { return [] }
-        var faults: [String] = []
-        let slack = links.reduce(Self.lateness) { $0 + 20 * $1.delay.upperBound }
-        if let timeout = call.plan.timeout, !call.isSlow, !call.wasCut,
-            attempt.startedAt > call.sentAt + timeout.nanoseconds + slack
-        {
-            faults.append("attempt \(attempt.index) began after the deadline")
-        }
-        if attempt.index > 0, call.outcome == .complete, attempt.startedAt > call.endedAt + slack {
-            faults.append("attempt \(attempt.index) began after the answer")
-        }
-        if let left = attempt.requestFields.first("grpc-timeout"), left.first == "0" {
-            faults.append("attempt \(attempt.index) had no time left")
-        }
-        return faults
-    }
-
-    /// Of all calls together: no more than the budget.
-    func judgeBudget(_ calls: [Call]) -> [String] {
-        guard !isDirect, let retry, retry.isBudgetTight else { return [] }
-        let further = calls.reduce(0) { sum, call in
-            sum + max(0, call.attempts.count { !$0.wasFree } - 1)
-        }
-        return further * 10 > calls.count
-            ? ["\(further) further attempts for \(calls.count) calls"] : []
     }
 }
 
 extension AttemptRecord {
-    /// The origin has said that it did nothing.
-    fileprivate var wasFree: Bool { isUnprocessed || resetByOrigin == ErrorCode.refusedStream }
+    /// Where its status is.
+    private var ending: [HeaderField] { plan.end == .headersOnly ? plan.fields : plan.trailers }
+
+    var grpcStatus: Int? { ending.first("grpc-status").flatMap { Int($0) } }
+
+    var httpStatus: Int? { plan.fields.first(":status").flatMap { Int($0) } }
+
+    /// What its answer says of asking again.
+    var pushback: PushbackWord {
+        responseEnded ? PushbackWord(ending.first("grpc-retry-pushback-ms")) : .none
+    }
 }

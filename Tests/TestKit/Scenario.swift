@@ -91,6 +91,22 @@ extension Scenario {
         }
         if chance.hits(percent: 25) { proxyProtocol = chance.pick([.v1, .v2]) }
         features.mirror = MirrorPlan(&chance)
+        refineRetries(&own)
+    }
+
+    /// Where attempts are made again, servers fail at them.
+    private mutating func refineRetries(_ chance: inout Chance) {
+        retry?.refine(&chance)
+        guard let retry, chance.hits(percent: 80) else { return }
+        if chance.hits(percent: 12) {
+            features.breakers = features.breakers ?? BreakerPlan()
+            features.breakers?.retries = chance.within(0...2)
+        }
+        for client in clients.indices {
+            for call in clients[client].calls.indices {
+                retry.fail(&clients[client].calls[call], &chance)
+            }
+        }
     }
 
     private mutating func showCertificates(_ chance: inout Chance) {

@@ -70,6 +70,10 @@ final class OriginConnection: PeerEnd {
     private var attempts: [Int32: AttemptRecord] = [:]
     private var calls: [Int32: Call] = [:]
     private var order: [Int32] = []
+    /// Those of which everything was said, though it may wait for the socket.
+    private var answered: [AttemptRecord] = []
+    /// When the proxy had sent the first.
+    private(set) var firstAttemptAt: Int64?
     private(set) var hasEnded = false
     /// What was on it may have been lost by it.
     var hasFailed: Bool {
@@ -100,6 +104,9 @@ final class OriginConnection: PeerEnd {
             isLeaving = true
             let last = order.count > count ? order[order.count - 1 - count] : 0
             for stream in order where stream > last { attempts[stream]?.isUnprocessed = true }
+            for (stream, index) in checks where stream > last {
+                world.sightings.checks[index].isUnprocessed = true
+            }
             session.goAway(lastStream: last, ErrorCode.noError)
             hasSaidLast = true
         case .close:
@@ -128,7 +135,7 @@ final class OriginConnection: PeerEnd {
         case .headers(let stream, _, let fields): attempts[stream]?.requestTrailers = fields
         case .data(let stream, let bytes):
             guard let attempt = attempts[stream] else { return }
-            attempt.requestBytes.append(contentsOf: bytes)
+            attempt.received(bytes, sentBy: sentWithin.to)
             if case .echo = attempt.plan.body, attempt.headersGiven { sendMore(attempt) }
         case .end(let stream):
             if let index = checks[stream] { return answerCheck(stream, index) }
@@ -138,11 +145,15 @@ final class OriginConnection: PeerEnd {
             if attempt.headersGiven, case .echo = attempt.plan.body { sendMore(attempt) }
         case .reset(let stream, let code):
             attempts[stream]?.resetByProxy = code
+            attempts[stream]?.givenUpFrom = sentWithin.from
+            attempts[stream]?.givenUpAt = sentWithin.to
             attempts[stream]?.ended(at: sentWithin.from)
         case .closed(let stream, _):
             checks[stream] = nil
-            attempts.removeValue(forKey: stream)?.isClosed = true
             calls[stream] = nil
+            guard let attempt = attempts.removeValue(forKey: stream) else { return }
+            attempt.isClosed = true
+            if attempt.isAnswered { answered.append(attempt) }
         case .goAway(_, let code, let debug):
             // A side that falls silent may be given up.
             if code != ErrorCode.noError, socket.link.stall == nil {
@@ -178,6 +189,7 @@ final class OriginConnection: PeerEnd {
         }
         let attempt = AttemptRecord(plan, self, stream: stream, index: call.attempts.count)
         attempt.requestFields = fields
+        firstAttemptAt = firstAttemptAt ?? attempt.sentBy
         attempt.isUnprocessed = hasSaidLast
         world.trace.note(world.now, "attempt", call.id, socket.connection, Int(stream))
         call.attempts.append(attempt)
@@ -186,6 +198,11 @@ final class OriginConnection: PeerEnd {
         order.append(stream)
         grantFirstWindow(stream)
         if !plan.waitsForRequest { answerLater(attempt) }
+    }
+
+    override func allWritten() {
+        for attempt in answered { attempt.answerEndsAt = writtenBytes }
+        answered = []
     }
 
     // MARK: Answering
@@ -203,6 +220,7 @@ final class OriginConnection: PeerEnd {
     private func answer(_ attempt: AttemptRecord) {
         let plan = attempt.plan
         defer { wakeSoon() }
+        if plan.end != .silence(afterBytes: nil) { attempt.answerStartsAt = writtenBytes }
         for _ in 0..<plan.interims {
             session.interim(
                 attempt.stream, [HeaderField(":status", "103"), HeaderField("link", "</x>")])
@@ -289,6 +307,19 @@ final class OriginConnection: PeerEnd {
                 place: place, isWatch: path.hasSuffix("/Watch"), sentAt: from, sentBy: to,
                 wasLost: isLeaving, connection: socket.connection))
         grantFirstWindow(stream)
+        let number = world.sightings.checks.count
+        if order.isEmpty, world.features.checks?.disowns(number) == true { disown(stream) }
+    }
+
+    /// Says that it has not processed a check, and leaves.
+    private func disown(_ check: Int32) {
+        guard !isLeaving, let index = checks[check] else { return }
+        isLeaving = true
+        hasSaidLast = true
+        world.sightings.checks[index].isUnprocessed = true
+        world.sightings.checks[index].wasLost = true
+        session.goAway(lastStream: max(0, check - 2), ErrorCode.noError)
+        wakeSoon()
     }
 
     /// It may have been lost, by this end's doing.

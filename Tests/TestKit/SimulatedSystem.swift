@@ -148,6 +148,9 @@ public final class SimulatedSystem: System {
         switch socket.read(limit: buffer.count) {
         case .bytes(let bytes):
             unsafe buffer.copyBytes(from: bytes)
+            if !socket.isServerSide {
+                world.sightings.connections[socket.connection]?.read(bytes.count, at: world.now)
+            }
             note("receive", socket.connection, bytes.count)
             return .bytes(bytes.count)
         case .nothingYet: return .nothingYet

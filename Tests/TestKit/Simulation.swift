@@ -186,7 +186,7 @@ public final class Simulation {
         for call in calls {
             for fault in oracle.judge(call) { world.fail(fault) }
         }
-        for fault in oracle.judgeBudget(calls) + oracle.judgeFeatures(calls, world.sightings) {
+        for fault in oracle.judgeBudgets(calls) + oracle.judgeFeatures(calls, world.sightings) {
             world.fail(fault)
         }
     }

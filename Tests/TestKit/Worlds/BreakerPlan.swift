@@ -7,6 +7,8 @@ struct BreakerPlan {
     var pending: Int?
     var retries: Int?
 
+    init() {}
+
     init(_ chance: inout Chance) {
         if chance.hits(percent: 40) { connections = chance.within(1...3) }
         if chance.hits(percent: 40) { requests = chance.within(1...5) }
@@ -85,20 +87,32 @@ extension Oracle {
         return faults + judgeRetries(calls)
     }
 
+    /// A call counts from its first further attempt on until it has an answer, however many of its
+    /// attempts are under way.
     private func judgeRetries(_ calls: [Call]) -> [String] {
         guard let limit = features.breakers?.retries else { return [] }
         return (0..<upstreams).compactMap { upstream in
-            let spans = calls.flatMap { call in
-                let further = call.attempts.filter { attempt in
-                    attempt.place.upstream == upstream
-                        && attempt.requestFields.first("grpc-previous-rpc-attempts") != nil
-                }
-                // A call counts once, however many of its attempts are under way.
-                return Self.joined(further.compactMap(\.unansweredSpan))
-            }
-            let most = Self.most(spans)
+            let own = calls.filter { $0.attempts.first?.place.upstream == upstream }
+            let most = Self.most(own.compactMap(triedAgain))
             return most > limit ? "u\(upstream) had \(most) calls that were tried again" : nil
         }
+    }
+
+    /// For how long a call was among those in any case.
+    private func triedAgain(_ call: Call) -> (Int64, Int64)? {
+        let sent = call.attempts.sorted { ($0.sentAt, $0.index) < ($1.sentAt, $1.index) }
+        guard let first = sent.firstIndex(where: { $0.previous > 0 }), let last = sent.last,
+            sent.allSatisfy(\.isClear), !call.wasCut, call.outcome != nil
+        else { return nil }
+        let isHedged = retry?.hedge != nil
+        let decidedAt = isHedged ? nil : sent[..<first].last?.heardAt
+        // The proxy may have given them up while answers were on their way.
+        var ends = [last.givenUpFrom, last.connection?.closedAt].compactMap { $0 }
+        ends += (isHedged ? sent : [last]).map(\.mayBeHeardAt)
+        if call.outcome != .complete { ends.append(call.endedAt) }
+        if let timeout = call.plan.timeout { ends.append(call.sentAt + timeout.nanoseconds) }
+        if let perTry = retry?.perTry { ends.append(last.sentAt + perTry) }
+        return (min(decidedAt ?? .max, sent[first].sentBy), ends.min() ?? 0)
     }
 
     /// What is wrong with a breaker's answer.
@@ -126,19 +140,6 @@ extension Oracle {
     /// there takes, and the connection, where that fell silent.
     private static let lingering: Int64 = 20_000_000_000
 
-    /// Those that overlap as one.
-    private static func joined(_ spans: [(Int64, Int64)]) -> [(Int64, Int64)] {
-        var joined: [(Int64, Int64)] = []
-        for span in spans.sorted(by: { $0.0 < $1.0 }) {
-            if let last = joined.last, span.0 <= last.1 {
-                joined[joined.count - 1].1 = max(last.1, span.1)
-            } else {
-                joined.append(span)
-            }
-        }
-        return joined
-    }
-
     /// How many of these were at once; one that ends makes room for one that begins then.
     static func most(_ spans: [(Int64, Int64)]) -> Int {
         let ends = spans.filter { $0.0 < $0.1 }.flatMap { [($0.0, 1), ($0.1, -1)] }
@@ -152,14 +153,13 @@ extension Oracle {
 }
 
 extension AttemptRecord {
-    /// While the proxy had it in any case; nil where that is not known.
-    fileprivate var span: (Int64, Int64)? {
-        guard !isUnprocessed, !isVague, origin.socket.link.stall == nil else { return nil }
-        return (startedAt, min(endedAt ?? .max, connection?.closedAt ?? .max))
+    fileprivate var isClear: Bool {
+        !isUnprocessed && !isVague && origin.socket.link.stall == nil
     }
 
-    /// The same until its response began.
-    fileprivate var unansweredSpan: (Int64, Int64)? {
-        span.map { ($0.0, min($0.1, headersGivenAt ?? .max)) }
+    /// While the proxy had it in any case; nil where that is not known.
+    fileprivate var span: (Int64, Int64)? {
+        guard isClear else { return nil }
+        return (startedAt, min(endedAt ?? .max, connection?.closedAt ?? .max))
     }
 }

@@ -22,6 +22,8 @@ struct CheckPlan {
     var unhealthy = 1
     var waitsForFirst = false
     var periods: [Period] = []
+    /// So many checks after so many others are disowned by GOAWAY; 0 is none.
+    var disowned = 0
     /// How long there are checks, from the beginning.
     static let span: Int64 = 2_500_000_000
 
@@ -38,6 +40,7 @@ struct CheckPlan {
             let trouble = chance.pick([.saysNo, .fails, .fails, .hangs] as [Trouble])
             periods.append(Period(origin: origin, from: from, until: until, trouble: trouble))
         }
+        if chance.hits(percent: 40) { disowned = chance.within(2...5) }
     }
 
     var text: String {
@@ -82,6 +85,8 @@ struct CheckPlan {
             return Reply(fields: fields + [HeaderField("grpc-status", "2")], means: .failed)
         }
     }
+
+    func disowns(_ number: Int) -> Bool { disowned > 0 && number / disowned % 2 == 1 }
 
     /// What an origin is in, so long after the beginning.
     func trouble(of origin: Int, at time: Int64) -> Trouble? {
@@ -137,9 +142,13 @@ extension Oracle {
         return all.compactMap { event in
             let before = checks.filter { $0.sentAt <= event.at }
             let slow = plan.timeout * 500_000
-            let failed = before.count {
-                $0.answer != .well || $0.answeredAt - $0.sentAt > slow
-            }
+            // After a while servers that leave are not believed any more.
+            let unprocessed = before.count(where: \.isUnprocessed)
+            let failed =
+                before.count {
+                    !$0.isUnprocessed
+                        && ($0.answer != .well || $0.answeredAt - $0.sentAt > slow)
+                } + unprocessed / 4
             let hasSaidNo =
                 before.contains { $0.answer == .notServing }
                 || plan.kind == .watch

@@ -91,19 +91,46 @@ extension Oracle {
         return faults
     }
 
-    /// Enough of what came to nothing must be what the route takes for a failure.
+    /// Enough in a row must be what the route takes for a failure, the last of them at that moment.
     private func judgeReasons(_ plan: EjectionPlan, _ calls: [Call]) -> [String] {
         health.events.filter { $0.kind == .ejected(isByProbe: false) }.compactMap { event in
             guard isSteady(event.place), !mayLoseAttempts, event.at < closedAt else { return nil }
-            let failures = calls.flatMap { call in
-                call.attempts.filter {
-                    $0.place == event.place && $0.sentAt <= event.at
-                        && mayHaveFailed(call, $0, plan)
+            var spans: [(from: Int64, to: Int64)] = []
+            var lastSuccess = Int64.min
+            for call in calls {
+                for attempt in call.attempts where attempt.place == event.place {
+                    if mayHaveFailed(call, attempt, plan) {
+                        spans.append(judgedWithin(call, attempt))
+                    } else if let time = succeededAt(call, attempt), time < event.at {
+                        lastSuccess = max(lastSuccess, time)
+                    }
                 }
             }
-            if failures.count >= plan.failuresInRow { return nil }
-            return "\(event.place) was ejected for \(failures.count) failures"
+            let count = spans.count { lastSuccess <= $0.to && $0.from <= event.at }
+            let isNow = spans.contains { $0.from <= event.at && event.at <= $0.to }
+            if count >= plan.failuresInRow, isNow { return nil }
+            return "\(event.place) was ejected for \(count) failures in a row"
         }
+    }
+
+    /// When the proxy knew what became of it: not before the answer came, unless it gave it up.
+    private func judgedWithin(_ call: Call, _ attempt: AttemptRecord) -> (from: Int64, to: Int64) {
+        let from = isLeftAlone(call) ? min(attempt.mayBeHeardAt, .max - 1) : attempt.sentAt
+        return (from, attempt.isVague ? .max : attempt.heardAt ?? attempt.givenUpAt ?? .max)
+    }
+
+    /// When it was known that it came to no failure; nil where that is not certain.
+    private func succeededAt(_ call: Call, _ attempt: AttemptRecord) -> Int64? {
+        guard let time = attempt.heardAt, attempt.responseEnded, isLeftAlone(call),
+            call.outcome == .complete, call.endedAt > time
+        else { return nil }
+        return min(time, attempt.mayBeHeardAt)
+    }
+
+    /// None of its attempts is given up before its answer.
+    private func isLeftAlone(_ call: Call) -> Bool {
+        call.plan.timeout == nil && call.plan.cancel == .never && retry?.perTry == nil
+            && retry?.hedge == nil
     }
 
     /// At an origin to which nothing happens: no connection is lost there.

@@ -20,14 +20,13 @@ extension Oracle {
             guard plans.allSatisfy(\.isBroad) else { continue }
             if plans.allSatisfy({ $0.events.isEmpty }) { steady.insert(index) }
             if plans.allSatisfy(\.isGraceful) { graceful.insert(index) }
+            if plans.allSatisfy(\.isRoomy) { roomy.insert(index) }
         }
         let lacksDescriptors = scenario.disturbances.contains {
             if case .lackOfDescriptors = $0.1 { true } else { false }
         }
         mayLoseAttempts = scenario.failedConnects > 0 || lacksDescriptors
-        let haveRoom = scenario.origins.joined().allSatisfy {
-            $0.terms.concurrentStreams ?? 100 >= 100
-        }
+        let haveRoom = scenario.origins.joined().allSatisfy(\.isRoomy)
         isCalm = !scenario.hasConnectionFaults && !mayLoseAttempts && haveRoom
     }
 
@@ -94,6 +93,8 @@ extension OriginConnectionPlan {
         link.stall == nil && link.cut == nil && !link.splitsFinely && link.pieceMax >= 1_500
             && link.capacity >= 65_536 && pace.readMax >= 5_000
     }
+
+    fileprivate var isRoomy: Bool { terms.concurrentStreams ?? 100 >= 100 }
 
     fileprivate var isGraceful: Bool {
         events.allSatisfy {

@@ -10,8 +10,14 @@ final class Sightings {
         var isForChecks = false
         /// The proxy had to wait with what it wanted to send.
         var wasBlocked = false
-        /// How many bytes had been sent at which times.
-        fileprivate var marks: [(end: Int, at: Int64)] = []
+        /// How many bytes had been sent, and read, at which times.
+        private var sends: [Mark] = []
+        private var reads: [Mark] = []
+
+        private struct Mark {
+            let end: Int
+            let at: Int64
+        }
 
         init(_ place: Place, worker: Int, at time: Int64) {
             self.place = place
@@ -21,18 +27,31 @@ final class Sightings {
 
         func sent(_ count: Int, of wanted: Int, at time: Int64) {
             if count < wanted { wasBlocked = true }
+            Self.add(count, to: &sends, at: time)
+        }
+
+        func read(_ count: Int, at time: Int64) { Self.add(count, to: &reads, at: time) }
+
+        private static func add(_ count: Int, to marks: inout [Mark], at time: Int64) {
             guard count > 0 else { return }
-            marks.append(((marks.last?.end ?? 0) + count, time))
+            marks.append(Mark(end: (marks.last?.end ?? 0) + count, at: time))
         }
 
         /// When the byte at that position was sent.
         func time(ofByte position: Int) -> Int64 {
+            Self.time(ofByte: position, in: sends) ?? sends.last?.at ?? openedAt
+        }
+
+        /// When the proxy read the byte at that position; nil where it never did.
+        func time(ofReadByte position: Int) -> Int64? { Self.time(ofByte: position, in: reads) }
+
+        private static func time(ofByte position: Int, in marks: [Mark]) -> Int64? {
             var (low, high) = (0, marks.count)
             while low < high {
                 let middle = (low + high) / 2
                 if marks[middle].end <= position { low = middle + 1 } else { high = middle }
             }
-            return low < marks.count ? marks[low].at : marks.last?.at ?? openedAt
+            return low < marks.count ? marks[low].at : nil
         }
     }
 
@@ -49,6 +68,7 @@ final class Sightings {
         var answeredAt = Int64.max
         /// The server said that it would not take it, or left.
         var wasLost = false
+        var isUnprocessed = false
         let connection: Int
     }
 

@@ -55,6 +55,7 @@ struct SimulatedConfiguration {
             text += "  - {name: u\(index), endpoints: \(isFound ? Self.found : "[\(list)]")"
             text += ", balance: \(balance), timeouts: {handshake: 60s}"
             text += features.upstreamText(isChecked: isChecked)
+            text += world.retry?.upstreamText ?? ""
             text += world.originsSpeakTLS ? ", tls: \(client)}\n" : "}\n"
         }
         return text + (mirror?.upstream ?? "")
