@@ -21,7 +21,7 @@ from takeover import RawCaller, Stream, StubCaller, upgrades  # noqa: F401
 from telemetry import _UnixConnection
 from test_reload import refuses
 
-# As many as take a few seconds; docs/operations.md has what 20 of them came to.
+# A few take a few seconds; docs/operations.md has what 20 of them came to.
 COUNT = int(os.environ.get("WEIR_UPGRADES", "3"))
 PAGE = "/takeover/1"
 
@@ -162,14 +162,16 @@ def test_a_successor_that_ends_before_it_is_ready_changes_nothing(
     callers = [RawCaller(chain.port, calls=1), StubCaller(f"127.0.0.1:{chain.port}")]
     with unready(chain) as successor:
         before = [caller.answered for caller in callers]
-        waiting.until(lambda: all(c.answered > b + 20 for c, b in zip(callers, before)), "calls")
+        waiting.until(
+            lambda: all(c.answered > b + 20 for c, b in zip(callers, before)), "calls", 9)
         assert not successor.lines(" serving ")
         successor.signal(number)
         assert successor.wait(5) == (0 if number == signal.SIGTERM else -number)
         successor._process.returncode = 0
     chain.now.wait_for_line(rf"handed to pid={successor.pid}, which gets ready")
     before = [caller.answered for caller in callers]
-    waiting.until(lambda: all(c.answered > b + 20 for c, b in zip(callers, before)), "calls")
+    waiting.until(
+        lambda: all(c.answered > b + 20 for c, b in zip(callers, before)), "calls", 20)
     for caller in callers:
         caller.end()
         assert caller.faults == []
@@ -299,7 +301,8 @@ def test_the_page_by_itself(upgrades, echo_origin, echo_stub, tmp_path):  # noqa
     for body in ("", "wrong", said["instance"] + "0", "\0" * 1000, "a" * 100_000):
         data, names = ask(chain.admin_path, "POST", body)
         assert data.startswith(b"HTTP/1.1 409") and names == []
-    assert len(os.listdir(f"/proc/{chain.now.pid}/fd")) <= descriptors + 1
+    waiting.until(
+        lambda: len(os.listdir(f"/proc/{chain.now.pid}/fd")) <= descriptors + 1, "them to be closed")
     is_well(chain, echo_stub)
     assert ask(chain.admin_path, "POST", said["instance"])[0].startswith(b"HTTP/1.1 202")
     assert chain.now.wait(10) == 0
@@ -365,7 +368,7 @@ def test_a_signal_starts_the_program_that_is_there(
         assert f"upgrading pid={process} program={program.binary().resolve()}" in chain.now.log
         notify.wait_for("READY", 2)
         before = caller.answered
-        waiting.until(lambda: caller.answered > before + 20 or caller.faults, "calls")
+        waiting.until(lambda: caller.answered > before + 20 or caller.faults, "calls", 20)
         assert chain.now.told("/status")["predecessor"]["process"] == chain.now.pid
         caller.end()
         assert caller.faults == []
