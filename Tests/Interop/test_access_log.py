@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import socket
 
 import pytest
 
@@ -73,6 +74,30 @@ def leaves(how, fields=GRPC):
         stream = client.request(fields, MESSAGE, end=False)
         origin.wait_for_requests()
         how(client, stream)
+
+    return act
+
+
+def begins(connection):
+    """A server that sends one message, and nothing more."""
+    stream = connection.next_finished(60)
+    connection.send_headers(stream.number, GRPC_RESPONSE)
+    connection.send_data(stream.number, MESSAGE)
+    connection.next_finished(60)
+
+
+def gone(origin):
+    origin.connections[0].socket.shutdown(socket.SHUT_RDWR)
+
+
+def once_answered(happen):
+    """A client whose server does something when the answer's first message has come."""
+
+    def act(client, origin):
+        stream = client.request(GRPC, MESSAGE)
+        client.until(lambda: stream.body, "a message")
+        happen(origin)
+        assert client.until_over(stream).grpc_status == 14
 
     return act
 
@@ -154,7 +179,11 @@ ENDINGS = {
         "reset_code": "ENHANCE_YOUR_CALM", "grpc_status": "UNAVAILABLE", "attempts": 2}),
     "server cuts": (cut_at_request, whole(GRPC), {
         "reason": "upstream_lost", "ended_by": "upstream", "fault": "upstream",
-        "grpc_status": "UNAVAILABLE", "detail": "the connection to the server was lost"}),
+        "grpc_status": "UNAVAILABLE", "detail": "the connection to the server was lost",
+        "reset_code": None}),
+    "server goes after a message": (begins, once_answered(gone), {
+        "reason": "upstream_lost", "status": 200, "grpc_status": "UNAVAILABLE",
+        "response_messages": 1, "not_retried": "committed", "reset_code": None}),
     "deadline": (silence, whole([*GRPC, ("grpc-timeout", "80m")]), {
         "reason": "deadline_exceeded", "ended_by": "weir", "grpc_status": "DEADLINE_EXCEEDED",
         "deadline_ms": 80.0, "detail": "deadline exceeded"}),

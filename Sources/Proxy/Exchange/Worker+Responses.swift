@@ -124,7 +124,8 @@ extension Worker {
         var error = ProxyError(.upstreamLost, .upstream, "\(reason)")
         if attempt.state != .abandoned, !attempt.response.flow.isEnded { judge(attempt, error) }
         guard let end = closed(attempt, HTTP2Code.internalError.rawValue) else { return }
-        error.reset = end.reset
+        // The connection has ended, and no stream of it: what counts is a GOAWAY before that.
+        if end.reset.by == .upstream { error.reset = end.reset }
         attemptFailed(attempt, error)
     }
 

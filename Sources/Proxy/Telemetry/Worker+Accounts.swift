@@ -16,7 +16,10 @@ extension Worker {
     @inline(always)
     func closeAccount(_ exchange: Exchange, on connection: DownstreamConnection) {
         exchange.attempt.use { attempt in
-            if attempt.response.flow.isFinished { exchange.account.grpcStatus = attempt.grpcStatus }
+            // A status that took the place of the rest may be sent while the server's part is open.
+            if attempt.response.flow.isFinished || exchange.isResponseSent {
+                exchange.account.grpcStatus = attempt.grpcStatus
+            }
         }
         if exchange.account.end.reason == .open {
             if exchange.isResponseSent {
