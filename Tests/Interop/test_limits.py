@@ -115,6 +115,18 @@ def test_header_just_below_the_limits_passes(limited, dial):
 
 
 @pytest.mark.parametrize("base", [GET, GRPC], ids=["plain", "grpc"])
+def test_a_path_that_is_too_much_header(limited, dial, base):
+    """It is there all the same: the request lacks nothing."""
+    proxy = limited(header_list="1KiB")
+    client = dial(proxy)
+    stream = client.until_over(client.request(changed(base, path="/" + "a" * 2000)))
+    answer = expect.http(431) if base is GET else expect.trailers_only(RESOURCE_EXHAUSTED)
+    answer(client, stream)
+    trips_once(proxy, "header_list")
+    assert client.until_over(client.request(GET)).status == 200
+
+
+@pytest.mark.parametrize("base", [GET, GRPC], ids=["plain", "grpc"])
 def test_a_long_path(limited, dial, base):
     proxy = limited(path="64B")
     client = dial(proxy)

@@ -162,6 +162,14 @@ final class Exchange {
     private func requestFieldTooMany(_ name: ByteView, _ value: ByteView) -> FieldVerdict {
         let (listBytesMax, fieldsMax, _) = downstream.limits
         head.found(fieldCount > fieldsMax ? .headerFields : .headerList)
+        if name.isPseudo {
+            // One that is not counted would be missing.
+            let token = name.use(HeaderToken.of)
+            let verdict = name.use { name in
+                value.use { request.check.requestField(token, name, $0) }
+            }
+            guard verdict == .fine else { return .malformed }
+        }
         if name.equals("content-type"), value.use(ContentType.isGRPC) { head.isGRPC = true }
         let isAbuse =
             request.listBytes / Self.abuseFactor > listBytesMax

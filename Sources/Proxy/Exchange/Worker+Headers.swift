@@ -192,7 +192,7 @@ struct HeaderBuilder {
 }
 
 extension ByteView {
-    fileprivate var isPseudo: Bool { !isEmpty && self[0] == UInt8(ascii: ":") }
+    var isPseudo: Bool { !isEmpty && self[0] == UInt8(ascii: ":") }
 
     fileprivate func equals(_ bytes: [UInt8]) -> Bool {
         guard count == bytes.count else { return false }
