@@ -111,6 +111,12 @@ public struct FieldExchange {
         try RawConfiguration(text)
     }
 
+    private static let requestEdits =
+        "{set: {x-set: a, x-forwarded-host: set.test}, add: {x-added: b, cookie: c=d}, "
+        + "remove: [x-gone, user-agent, x-forwarded-proto]}"
+    private static let responseEdits =
+        "{set: {x-set: a, server: weir}, add: {x-added: b}, remove: [x-gone, set-cookie]}"
+
     private static let text = """
         listeners:
           - {name: direct, address: 127.0.0.1:8080}
@@ -127,26 +133,14 @@ public struct FieldExchange {
             listeners: [direct, edge, behind]
             matches: [{path: {prefix: /edited}}]
             backends: [{upstream: origin}]
-            request_headers:
-              set: {x-set: a, x-forwarded-host: set.test}
-              add: {x-added: b, cookie: c=d}
-              remove: [x-gone, user-agent, x-forwarded-proto]
-            response_headers:
-              set: {x-set: a, server: weir}
-              add: {x-added: b}
-              remove: [x-gone, set-cookie]
+            request_headers: \(requestEdits)
+            response_headers: \(responseEdits)
           - name: calls
             listeners: [direct, edge, behind]
             matches: [{method: weir.echo.v1.Echo/*}]
             backends: [{upstream: origin}]
-            request_headers:
-              set: {x-set: a, x-forwarded-host: set.test}
-              add: {x-added: b, cookie: c=d}
-              remove: [x-gone, user-agent, x-forwarded-proto]
-            response_headers:
-              set: {x-set: a, server: weir}
-              add: {x-added: b}
-              remove: [x-gone, set-cookie]
+            request_headers: \(requestEdits)
+            response_headers: \(responseEdits)
         access: {default: allow}
         access_log: {file: stdout}
         """

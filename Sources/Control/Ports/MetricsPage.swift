@@ -276,7 +276,7 @@ struct MetricsPage {
 
     /// The histograms of gRFC A96, of calls that had a second attempt.
     private mutating func writeRetryHistograms(_ calls: [SeriesSums.Sums]) {
-        let numbers: [(String, String, RetryWord.Histogram)] = [
+        let numbers: [(String, String, RetryHistogram)] = [
             ("retries", "Attempts that a policy made after a call's first.", .retries),
             (
                 "transparent_retries", "Attempts after one that no server has processed.",
@@ -290,7 +290,7 @@ struct MetricsPage {
             page.family(name, .histogram, help)
             for sums in retried {
                 page.histogram(
-                    name, sums.labels, upTo: RetryWord.bounds,
+                    name, sums.labels, upTo: RetryHistogram.bounds,
                     buckets: Array(sums.retries[histogram.buckets]),
                     sum: sums.retries[histogram.sum])
             }
@@ -299,7 +299,7 @@ struct MetricsPage {
         page.family(
             name, .histogram, "Time without an attempt under way, of calls that had several.")
         for sums in retried {
-            let histogram = RetryWord.Histogram.delay
+            let histogram = RetryHistogram.delay
             page.histogram(
                 name, sums.labels, bounds: LatencyBuckets.bounds,
                 buckets: Array(sums.retries[histogram.buckets]),

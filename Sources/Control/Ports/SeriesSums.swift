@@ -10,7 +10,7 @@ struct SeriesSums {
         /// By outcome, those that occurred; the words of `Series.Word`.
         var words: [Int: [UInt64]] = [:]
 
-        /// The words of `RetryWord`; empty where there were none.
+        /// The words of `RetryHistogram`; empty where there were none.
         var retries: [UInt64] = []
 
         var outcomes: [(Int, [UInt64])] { words.sorted { $0.key < $1.key } }

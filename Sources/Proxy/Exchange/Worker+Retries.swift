@@ -150,15 +150,7 @@ extension Worker {
 
     private func count(_ kind: RetryTally.Kind, _ exchange: Exchange) {
         workspace.counters.add(kind.counter)
-        var tally = exchange.tally
-        tally.count(kind)
-        exchange.tally = tally
-    }
-
-    private func idleBegan(_ exchange: Exchange) {
-        var tally = exchange.tally
-        tally.stopped(now: workspace.now)
-        exchange.tally = tally
+        exchange.changeTally { $0.count(kind) }
     }
 
     private func takeHedge(_ exchange: Exchange, _ policy: RetryPolicy) -> Bool {
@@ -187,7 +179,7 @@ extension Worker {
         exchange.times.peekEndsAt = .max
         if !exchange.hasStreamingAttempt {
             exchange.phase = .waiting
-            idleBegan(exchange)
+            exchange.changeTally { $0.stopped(now: workspace.now) }
         }
         guard time > workspace.now else { return next.use(place) }
         // Of several hedged ones that servers put off none comes too soon.

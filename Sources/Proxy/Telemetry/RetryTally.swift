@@ -49,36 +49,34 @@ struct RetryTally: BitwiseCopyable {
     }
 }
 
-/// The words of a series' histograms of retries.
-public enum RetryWord {
+/// The histograms of a series' retries: in its block each has a sum, and behind it a bucket for
+/// each bound and for what is above all of them.
+public enum RetryHistogram: Int, Sendable {
+    /// Of numbers of attempts.
+    case retries, transparent, hedges
+    /// Of times.
+    case delay
+
     /// Upper bounds of the numbers of attempts.
     public static let bounds: [UInt64] = [1, 2, 3, 4, 5]
+    static let wordCount = RetryHistogram.delay.buckets.upperBound
 
-    static let retries = 0
-    static let transparent = retries + numbers
-    static let hedges = transparent + numbers
-    static let delay = hedges + numbers
-    static let count = delay + 1 + LatencyBuckets.count
-    /// A sum, and a bucket for each bound and for what is above all of them.
-    private static let numbers = 7
+    /// Where the sum is.
+    public var sum: Int { rawValue * (Self.bounds.count + 2) }
 
-    /// One of the histograms: its sum, and its buckets.
-    public enum Histogram: Sendable {
-        case retries, transparent, hedges, delay
+    public var buckets: Range<Int> {
+        let count = self == .delay ? LatencyBuckets.count : Self.bounds.count + 1
+        return sum + 1..<sum + 1 + count
+    }
+}
 
-        public var sum: Int {
-            switch self {
-            case .retries: RetryWord.retries
-            case .transparent: RetryWord.transparent
-            case .hedges: RetryWord.hedges
-            case .delay: RetryWord.delay
-            }
-        }
-
-        public var buckets: Range<Int> {
-            let count = self == .delay ? LatencyBuckets.count : RetryWord.bounds.count + 1
-            return sum + 1..<sum + 1 + count
-        }
+extension Exchange {
+    /// Changed as a copy: a field of an exchange that is ever changed in place is checked by the
+    /// runtime wherever it is touched, in every call.
+    func changeTally(_ change: (inout RetryTally) -> Void) {
+        var tally = tally
+        change(&tally)
+        self.tally = tally
     }
 }
 
@@ -90,15 +88,15 @@ extension CounterBlock {
         add(tally.transparent, to: .transparent)
         add(tally.hedges, to: .hedges)
         let delay = tally.delay(now: now)
-        let histogram = RetryWord.Histogram.delay
+        let histogram = RetryHistogram.delay
         add(UInt64(truncatingIfNeeded: delay), at: histogram.sum)
         add(1, at: histogram.buckets.lowerBound + LatencyBuckets.position(delay, in: steps))
     }
 
-    private func add(_ number: UInt8, to histogram: RetryWord.Histogram) {
+    private func add(_ number: UInt8, to histogram: RetryHistogram) {
         guard number > 0 else { return }
         add(UInt64(number), at: histogram.sum)
-        let bucket = min(Int(number) - 1, RetryWord.bounds.count)
+        let bucket = min(Int(number) - 1, RetryHistogram.bounds.count)
         add(1, at: histogram.buckets.lowerBound + bucket)
     }
 }

@@ -78,7 +78,6 @@ public final class Series: Sendable {
     public let key: SeriesKey
     private let started = CounterBlock(count: 1)
     private let blocks = Mutex<[CounterBlock?]>(Array(repeating: nil, count: Outcome.count))
-
     private let retryBlock = Mutex<CounterBlock?>(nil)
 
     init(_ key: SeriesKey) { self.key = key }
@@ -92,14 +91,14 @@ public final class Series: Sendable {
         }
     }
 
-    /// Nil where there were none. The words of `RetryWord`.
+    /// Nil where there were none. The words of `RetryHistogram`.
     public var retries: CounterBlock? { retryBlock.withLock { $0 } }
 
     @inline(always)
     func began() { started.add(1, at: 0) }
 
     fileprivate func makeRetries() -> CounterBlock {
-        let block = CounterBlock(count: RetryWord.count)
+        let block = CounterBlock(count: RetryHistogram.wordCount)
         retryBlock.withLock { $0 = block }
         return block
     }

@@ -58,7 +58,7 @@ extension Worker {
     func accountSent(_ attempt: Attempt, _ exchange: Exchange, on connection: UpstreamConnection) {
         exchange.account.attempts &+= 1
         attempt.sentAt = workspace.now
-        if exchange.tally.idleSince > 0 { idleEnded(exchange) }
+        if exchange.tally.idleSince > 0 { exchange.changeTally { $0.sent(now: attempt.sentAt) } }
         connection.endpoint.use { endpoint in
             if !exchange.isOwn { attempt.series = series(of: endpoint, connection) }
             attempt.endpoint = endpoint.id
@@ -67,12 +67,6 @@ extension Worker {
                 stream: attempt.upstream.streamID)
             if endpoint.packedAddress.kind == .unix { keepPath(of: endpoint, exchange) }
         }
-    }
-
-    private func idleEnded(_ exchange: Exchange) {
-        var tally = exchange.tally
-        tally.sent(now: workspace.now)
-        exchange.tally = tally
     }
 
     private func keepPath(of endpoint: Endpoint, _ exchange: Exchange) {
